@@ -1,0 +1,83 @@
+"""The one face of the ledger: open it, and every operation is a method of `Ledger`.
+
+What the operations do is in the file of their subject; here is only opening, checking, closing.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
+
+from sqlalchemy import select
+
+from .audit import AuditTrail
+from .database import PATIENCE_S, Database, insert_into, now
+from .editions import Editions
+from .lease import Leases
+from .outbox import Outbox
+from .results import Results
+from .retention import Retention
+from .schema import upgrade
+from .tables import probes
+
+
+class Ledger(Leases, Editions, Results, Outbox, AuditTrail, Retention):
+    """What happened, kept: leases, editions, results, alerts, audit trail. Safe for threads.
+
+    Every method may raise `LedgerUnavailable`, and can then be called again.
+
+        ledger = Ledger.open("sqlite:////var/lib/esg/ledger.db")
+        with ledger.acquire_lease(day, run_id=run_id) as lease:
+            edition = ledger.open_edition(lease, run_id=run_id, …)
+            writer = ledger.writer(lease, edition)
+    """
+
+    @classmethod
+    def open(cls, url: str, *, patience_s: float = PATIENCE_S) -> Self:
+        """Connect; make the tables, or bring them to the newest version.
+
+        Args:
+            url: `sqlite:///…` or `postgresql+psycopg://…`.
+            patience_s: How long a statement or a lock may take in everyday operations.
+
+        Raises:
+            LedgerUnavailable: one line, without password; `retryable` says whether waiting helps.
+        """
+        database = Database(url, patience_s=patience_s)
+        try:
+            upgrade(database)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database)
+
+    @property
+    def place(self) -> str:
+        """Where the ledger is, without user or password."""
+        return self._database.place
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything this thread writes inside is committed as one: an alert with its fact."""
+        with self._database.write():
+            yield
+
+    def check(self) -> str:
+        """Write a row and read it back; return one line about the ledger, for `doctor`."""
+        started = time.perf_counter()
+        version = upgrade(self._database)
+        with self._database.write() as connection:
+            written_at = now(connection)
+            connection.execute(
+                insert_into(connection, probes)
+                .values(id=1, written_at=written_at)
+                .on_conflict_do_update(index_elements=["id"], set_={"written_at": written_at})
+            )
+        with self._database.read() as connection:
+            connection.execute(select(probes.c.written_at)).one()
+        took_ms = (time.perf_counter() - started) * 1000
+        return f"{self.place}: tables version {version}, written and read back in {took_ms:.0f} ms"
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._database.close()

@@ -1,0 +1,20 @@
+"""Servers that several stages' tests share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from esg_pipeline_tests.servers.postgres import Postgres, run_postgres
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL, started once for all tests that ask for it."""
+    with run_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres) -> str:
+    """The URL of a new, empty database."""
+    return postgres.new_database()

@@ -1,0 +1,181 @@
+"""One run at a time works on a date, whatever dies, freezes or starts in the same instant."""
+
+import threading
+import time
+
+import pytest
+
+from esg_pipeline.ledger import LeaseHeld, LeaseLost, Ledger
+from esg_pipeline_tests.ledger.runs import DAY, FIRST_RUN, edit, good, run, silence, statuses
+
+
+def test_a_second_run_is_told_who_holds_the_date(ledger, start_worker):
+    worker = start_worker("run-1")
+    worker.tell("acquire")
+    with pytest.raises(LeaseHeld, match="already running") as held:
+        ledger.acquire_lease(DAY, run_id="run-2")
+    assert "run-1" in held.value.holder
+    assert str(worker.pid) in held.value.holder
+    assert ledger.holder(DAY).run_id == "run-1"
+
+
+def test_of_two_processes_in_the_same_instant_exactly_one_wins(ledger, start_worker):
+    workers = [start_worker(f"run-{n}") for n in range(2)]
+    for round_ in range(1, 11):
+        for worker in workers:
+            worker.ask("acquire")
+        answers = [worker.answer() for worker in workers]
+        assert sorted(answer.split()[0] for answer in answers) == ["LeaseHeld", "ok"], answers
+        winner = answers[0].startswith("LeaseHeld")
+        assert answers[winner] == f"ok {round_}"
+        workers[winner].tell("release")
+
+
+def test_a_killed_holder_on_this_machine_is_replaced_at_once(ledger, start_worker):
+    worker = start_worker("run-1")
+    worker.tell("acquire")
+    worker.kill()
+    assert ledger.holder(DAY).is_dead
+    with ledger.acquire_lease(DAY, run_id="run-2") as lease:
+        assert lease.token == 2
+
+
+@pytest.mark.parametrize("unlike", ["machine", "pid", "process_started"])
+def test_the_process_number_alone_proves_nothing(ledger, lease, unlike):
+    """After a reboot, in another container, or used again, it names another process."""
+    edit(ledger, f"UPDATE esg_leases SET {unlike} = '1'")
+    dead = unlike != "machine"  # elsewhere nothing can be proved
+    assert ledger.holder(DAY).is_dead is dead
+
+
+def test_a_holder_elsewhere_is_replaced_after_its_term_only(ledger, start_worker):
+    worker = start_worker("run-1")
+    worker.tell("acquire")
+    worker.kill()
+    edit(ledger, "UPDATE esg_leases SET machine = 'another machine'")
+    silence(ledger, 25)
+    with pytest.raises(LeaseHeld):
+        ledger.acquire_lease(DAY, run_id="run-2")
+    silence(ledger, 6)
+    ledger.acquire_lease(DAY, run_id="run-2").release()
+
+
+def test_a_heartbeat_from_the_future_holds_the_date_no_longer_than_its_term(ledger, start_worker):
+    """The database's clock was set back by an hour after the holder died."""
+    worker = start_worker("run-1")
+    worker.tell("acquire")
+    worker.kill()
+    edit(ledger, "UPDATE esg_leases SET machine = 'another machine'")
+    silence(ledger, -3600)
+    ledger.acquire_lease(DAY, run_id="run-2").release()
+
+
+def test_heartbeats_keep_the_date(ledger):
+    lease = ledger.acquire_lease(DAY, run_id="run-1")
+    silence(ledger, 29)
+    lease.start_heartbeat(every_s=0.02)
+    deadline = time.monotonic() + 10
+    while ledger.holder(DAY).heartbeat_age_s > 1:
+        assert time.monotonic() < deadline
+    lease.release()
+    assert ledger.holder(DAY) is None
+
+
+def test_a_frozen_worker_that_wakes_after_a_takeover_writes_nothing(ledger, start_worker):
+    worker = start_worker("run-1")
+    worker.tell("acquire")
+    worker.tell("open")
+    worker.tell("begin a b c")
+    worker.freeze()
+    silence(ledger, 31)
+    with ledger.acquire_lease(DAY, run_id="run-2") as lease:
+        edition = ledger.open_edition(lease, **run("run-2"))
+        ledger.writer(lease, edition).record([good("a", 2222)])
+        worker.wake()
+        for command in (
+            "record a b",
+            "begin d",
+            "retry c 2",
+            "fail c",
+            "open",
+            "accounts",
+            "metrics",
+            "hold",
+            "deliver",
+            "fence",
+            "beat",
+        ):
+            assert worker.tell(command).startswith("LeaseLost"), command
+        worker.tell("release")
+        assert statuses(ledger, edition) == {"a": "Successful"}
+        assert ledger.ratings(edition)["overall_esg_score"].to_pylist()[0] * 100 == 2222
+        assert ledger.resume_state(edition).attempts == {"b": 1, "c": 1}
+        now = ledger.edition(DAY, 1)
+        assert (now.run_id, now.state, now.accounts_count, now.metrics) == (
+            *("run-2", "open", None),
+            {},
+        )
+        assert ledger.holder(DAY).run_id == "run-2"
+
+
+def test_a_worker_frozen_inside_its_publish_step_cannot_be_replaced(ledger_url, start_worker):
+    worker, other = start_worker("run-1"), start_worker("run-2", patience_s=1)
+    worker.tell("acquire")
+    worker.tell("open")
+    assert worker.tell("fence") == "ok fenced"
+    worker.freeze()
+    assert other.tell("acquire").startswith("LeaseHeld")
+    worker.wake()
+    assert worker.tell("published") == "ok published"
+    assert worker.tell("record a") == "ok None"
+
+
+def test_what_a_run_writes_inside_its_fence_is_committed_with_it(ledger, lease, edition):
+    with lease.fence():
+        ledger.mark_delivered(lease, edition, manifest={"rows": 0})
+    assert ledger.newest_delivered(DAY).manifest == {"rows": 0}
+
+
+def test_a_publish_step_that_fails_commits_nothing(ledger, lease, edition):
+    with pytest.raises(RuntimeError), lease.fence():
+        ledger.mark_delivered(lease, edition, manifest={})
+        raise RuntimeError
+    assert ledger.newest_delivered(DAY) is None
+    assert ledger.verify_audit() is None
+
+
+def test_heartbeats_go_on_while_a_file_is_published(postgres):
+    ledger = Ledger.open(postgres.new_schema())
+    with ledger.acquire_lease(DAY, run_id="run-1") as lease, lease.fence():
+        beaten = threading.Thread(target=lease.beat)
+        beaten.start()
+        beaten.join(timeout=5)
+        assert not beaten.is_alive()
+    ledger.close()
+
+
+def test_the_loser_of_a_takeover_hears_of_it_by_its_heartbeat(ledger):
+    lease = ledger.acquire_lease(DAY, run_id="run-1")
+    silence(ledger, 31)
+    edit(ledger, "UPDATE esg_leases SET token = token + 1, run_id = 'run-2'")
+    lease.start_heartbeat(every_s=0.02)
+    lease._heart.join(timeout=10)
+    assert lease.is_lost
+    lease.release()
+    assert ledger.holder(DAY).run_id == "run-2"
+
+
+def test_the_same_run_may_take_its_date_again(ledger):
+    """The ledger's answer to the first acquisition was lost, or a step is retried."""
+    first = ledger.acquire_lease(DAY, run_id="run-1")
+    second = ledger.acquire_lease(DAY, run_id="run-1")
+    assert second.token == first.token + 1
+    with pytest.raises(LeaseLost):
+        ledger.open_edition(first, **FIRST_RUN)
+    second.release()
+
+
+def test_dates_do_not_hold_each_other(ledger, lease):
+    other_day = DAY.replace(day=25)
+    ledger.acquire_lease(other_day, run_id="run-2").release()
+    assert ledger.holder(DAY).run_id == "run-1"
