@@ -1,0 +1,134 @@
+"""Spaces the calls: one smooth budget for all workers, so that no sliding second has too many.
+
+`Schedule` is the arithmetic, without a clock or an event loop; `Pacer` makes a worker wait by it.
+Neither knows what a call is.
+"""
+
+import asyncio
+import math
+import time
+from array import array
+from collections import deque
+from collections.abc import Callable
+
+CATCH_UP_S = 0.010
+"""Budget a late timer may catch up: 10 ms gave no refusals at nginx, 16 ms did (DESIGN §10)."""
+JITTER_SHARE = 0.008
+"""Each window of `limit` calls is stretched by this, so that calls which the network pushes
+together by up to 8 ms still fit into the server's second."""
+SLOWER = 0.7
+RECOVERY_SHARE = 0.005
+"""Share of the limit by which the rate rises, times the seconds since it last fell: slowly near
+the rate that was refused, and back from any rate within 20 s."""
+SLOWEST_SHARE = 0.01
+PROOF_S = 10
+"""Seconds for which it counts as proven that the API accepts so many calls a second."""
+RAMP_FROM_SHARE = 0.25
+
+
+class Schedule:
+    """When the next call may start: evenly spaced (GCRA), and never over the limit in a window.
+
+    Spacing alone would let the catch-up allowance exceed the limit within a second, so the time
+    of the call `limit` calls ago is checked too. The rate falls on a throttle and recovers with
+    time, never above the limit (AIMD).
+
+    Attributes:
+        limit: Calls a second at most.
+        rate: Calls a second now.
+        paused_until: No call before this time.
+    """
+
+    def __init__(self, limit: float, now: float) -> None:
+        self.limit = limit
+        self.rate = limit
+        self.paused_until = now
+        calls = max(1, math.floor(limit))
+        self._window_s = calls / limit * (1 + JITTER_SHARE)  # a second, for a whole limit
+        self._starts = array("d", [-math.inf]) * calls
+        self._accepted = 0
+        self._accepted_before: deque[int] = deque(maxlen=PROOF_S)
+        self._count = 0
+        self._next = now
+        self._changed_at = now
+
+    def next_start(self, now: float) -> float:
+        """The earliest time at which a call may start; it may start when that is <= now."""
+        oldest = self._starts[self._count % len(self._starts)]
+        return max(self._next - CATCH_UP_S, oldest + self._window_s, self.paused_until)
+
+    def take(self, now: float) -> int:
+        """Book a call that starts now; returns its number, for `correct`."""
+        self._next = max(self._next, now) + (1 + JITTER_SHARE) / self.rate
+        number = self._count
+        self._starts[number % len(self._starts)] = now
+        self._count += 1
+        return number
+
+    def correct(self, number: int, now: float) -> None:
+        """A booked call left only now, because its connection had to be opened first."""
+        if self._count - number <= len(self._starts):
+            self._starts[number % len(self._starts)] = now
+
+    def pause(self, until: float) -> None:
+        """Let no call start before `until`."""
+        self.paused_until = max(self.paused_until, until)
+
+    def accept(self) -> None:
+        """Note a call that was answered."""
+        self._accepted += 1
+
+    def slow_down(self, now: float, *, called_at: float) -> bool:
+        """Lower the rate for a throttled call; False if it was made before the last lowering.
+
+        Never below what the API accepted in one of the last seconds, so that a stray throttle
+        costs its pause and no more.
+        """
+        if called_at < self._changed_at:
+            return False
+        proven = max(self._accepted, *self._accepted_before, 0)
+        floor = max(min(self.rate, proven), self.limit * SLOWEST_SHARE)
+        self.rate = max(self.rate * SLOWER, floor)
+        self._changed_at = now
+        return True
+
+    def tick(self, now: float) -> None:
+        """Let the rate recover; to be called once a second."""
+        self._accepted_before.append(self._accepted)
+        self._accepted = 0
+        quiet_s = now - max(self._changed_at, self.paused_until)
+        if self.rate < self.limit and quiet_s > 0:
+            self.rate = min(self.limit, self.rate + self.limit * RECOVERY_SHARE * quiet_s)
+
+    def ramp_up(self, now: float) -> None:
+        """Begin again slowly after an outage."""
+        self.rate = min(self.rate, self.limit * RAMP_FROM_SHARE)
+        self._changed_at = now
+
+
+class Pacer:
+    """Lets calls start when the schedule allows."""
+
+    LOOK_AGAIN_S = 1.0
+
+    def __init__(self, limit: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.schedule = Schedule(limit, clock())
+
+    def start_now(self) -> int | None:
+        """Book a call if one may start at once; returns its number, else None."""
+        now = self._clock()
+        return self.schedule.take(now) if self.schedule.next_start(now) <= now else None
+
+    async def wait_for_start(self, may_call: Callable[[], bool]) -> int | None:
+        """Wait for a turn and book it; None as soon as `may_call` says no.
+
+        Cheapest with one waiter at a time.
+        """
+        while may_call():
+            now = self._clock()
+            start = self.schedule.next_start(now)
+            if start <= now:
+                return self.schedule.take(now)
+            await asyncio.sleep(min(start - now, self.LOOK_AGAIN_S))
+        return None

@@ -1,0 +1,100 @@
+"""Finds out whether an API that was down is back, with as few calls as possible (DESIGN §7).
+
+A probe is a real call of the account with the most attempts left. Where that would cost an
+account its last attempt, or where the accounts themselves are suspected, a request that asks for
+nothing (HEAD) goes first.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from esg_pipeline.scoring.breaker import Breaker
+from esg_pipeline.scoring.client import ApiClient, CallResult, Verdict
+from esg_pipeline.scoring.credentials import Bearer, Credentials
+from esg_pipeline.scoring.pacer import Pacer
+from esg_pipeline.scoring.work import Item, WorkList
+
+log = logging.getLogger("esg_pipeline.scoring")
+
+
+class Caller(Protocol):
+    """What the engine does for a probe."""
+
+    async def begin(self, indexes: list[int]) -> list[Item]:
+        """Write attempts ahead."""
+
+    async def call(self, item: Item, number: int, bearer: Bearer) -> CallResult:
+        """Make one call and settle it."""
+
+    def give_back(self, items: list[Item]) -> None:
+        """Unspend attempts that were not made."""
+
+
+class Prober:
+    """Makes the probes of an open breaker, and closes it."""
+
+    def __init__(
+        self,
+        caller: Caller,
+        *,
+        breaker: Breaker,
+        work: WorkList,
+        pacer: Pacer,
+        client: ApiClient,
+        credentials: Credentials,
+        may_probe: Callable[[], bool],
+        clock: Callable[[], float],
+    ) -> None:
+        self._caller = caller
+        self._breaker = breaker
+        self._work = work
+        self._pacer = pacer
+        self._client = client
+        self._credentials = credentials
+        self._may_probe = may_probe
+        self._clock = clock
+
+    async def probe(self) -> None:
+        """Make a probe if it is time to; the breaker is open."""
+        is_due = self._clock() >= self._breaker.next_probe_at
+        if not (is_due and self._may_probe() and self._work.has_waiting):
+            return
+        bearer = await self._credentials.obtain()
+        if self._breaker.is_doubtful:
+            await self._ask_for_nothing(bearer, self._accounts_are_to_blame)
+        elif self._work.only_last_attempts_wait():
+            await self._ask_for_nothing(bearer, lambda: self._probe_account(bearer))
+        else:
+            await self._probe_account(bearer)
+
+    async def _ask_for_nothing(
+        self, bearer: Bearer, if_alive: Callable[[], Awaitable[None]]
+    ) -> None:
+        if await self._pacer.wait_for_start(self._may_probe) is None:
+            return
+        if await self._client.is_alive(bearer.header):
+            await if_alive()
+        else:
+            self._breaker.probe_failed(self._clock())
+
+    async def _accounts_are_to_blame(self) -> None:
+        log.warning("API is up after all; it is the remaining accounts that fail")
+        self._breaker.close()
+
+    async def _probe_account(self, bearer: Bearer) -> None:
+        index = self._work.draw_for_probe()
+        if index is None:
+            return
+        items = await self._caller.begin([index])
+        number = await self._pacer.wait_for_start(self._may_probe)
+        if number is None:
+            self._caller.give_back(items)
+            return
+        result = await self._caller.call(items[0], number, bearer)
+        if result.is_outage or result.verdict is Verdict.NOT_SENT:
+            self._breaker.probe_failed(self._clock())
+            return
+        log.warning("API is back; calls go on")
+        self._pacer.schedule.ramp_up(self._clock())
+        self._breaker.close()

@@ -1,0 +1,232 @@
+"""Which account is called next, and how many attempts each has spent.
+
+Kept in flat columns over the sorted account list, a few bytes an account, so that a million fit.
+Nothing here waits, calls, or writes to disk.
+"""
+
+import heapq
+import random
+from array import array
+from collections import deque
+from collections.abc import Iterator, Mapping, Set
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from esg_pipeline.ratings import Focus, Reason
+from esg_pipeline.scoring.breaker import RetryBudget
+
+_REASONS = [None, *Reason]
+_REASON_CODES = {reason: code for code, reason in enumerate(_REASONS)}
+_DUE_SHIFT = 32
+"""A waiting retry is one integer: due time in ms, then the account's index."""
+
+
+class ResumeState(Protocol):
+    """What an earlier run of the same edition left behind."""
+
+    @property
+    def answered(self) -> Set[str]:
+        """Ids of accounts that have a rating."""
+
+    @property
+    def attempts(self) -> Mapping[str, int]:
+        """Attempts spent on accounts that have none."""
+
+
+class Item(NamedTuple):
+    """An account whose next attempt is written down and may be called."""
+
+    row: int
+    account_id: str
+    focus: Focus | None
+
+
+class WorkList:
+    """The accounts of a run: fresh ones, those waiting for a retry, and those put back in front.
+
+    Attributes:
+        total: All accounts.
+        answered: Accounts that have their final rating, the resumed ones too.
+        attempts: Per account, attempts spent, the one in flight included.
+    """
+
+    def __init__(
+        self, accounts: pa.Table, resume: ResumeState, max_attempts: int, rng: random.Random
+    ) -> None:
+        self._ids = accounts.column("account_id")
+        self._focuses = accounts.column("primary_esg_focus")
+        self._max_attempts = max_attempts
+        self._rng = rng
+        self.total: int = accounts.num_rows
+        self.attempts = bytearray(self.total)
+        self.is_answered = bytearray(self.total)
+        self.is_suspect = bytearray(self.total)
+        self.was_unauthorized = bytearray(self.total)
+        self._reasons = bytearray(self.total)
+        self._statuses = array("H", bytes(2 * self.total))
+        self._budget = RetryBudget()
+        self._front: deque[int] = deque()
+        self._later: list[int] = []
+        self._restore(resume)
+        self.answered = self.is_answered.count(1)
+        is_fresh = (np.frombuffer(self.is_answered, "u1") | np.frombuffer(self.attempts, "u1")) == 0
+        self._fresh = np.flatnonzero(is_fresh).astype(np.int32)
+        self._fresh_taken = 0
+
+    def _restore(self, resume: ResumeState) -> None:
+        if resume.answered:
+            answered = pc.is_in(self._ids, value_set=pa.array(list(resume.answered), pa.string()))
+            self.is_answered[:] = answered.to_numpy().astype("u1").tobytes()
+        if resume.attempts:
+            begun = pa.array(list(resume.attempts), pa.string())
+            for index in np.flatnonzero(pc.is_in(self._ids, value_set=begun).to_numpy()).tolist():
+                spent = resume.attempts[self._ids[index].as_py()]
+                if spent > 0 and not self.is_answered[index]:
+                    self.attempts[index] = min(spent, 255)
+                    heapq.heappush(self._later, index)
+
+    def items(self, indexes: list[int]) -> list[Item]:
+        """The accounts at these indexes."""
+        chosen = pa.array(indexes, pa.int32())
+        focuses = self._focuses.take(chosen).to_pylist()
+        return [
+            Item(index, account_id, None if focus is None else Focus(focus))
+            for index, account_id, focus in zip(
+                indexes, self._ids.take(chosen).to_pylist(), focuses, strict=True
+            )
+        ]
+
+    def draw(self, count: int, now: float) -> list[int]:
+        """Take up to `count` accounts that may be called now; each spends an attempt.
+
+        Accounts put back in front come first, then retries that are due, but while first attempts
+        remain only as many as the retry budget allows, then first attempts.
+        """
+        drawn: list[int] = []
+        due_before = (int(now * 1000) + 1) << _DUE_SHIFT
+        while len(drawn) < count:
+            if self._front:
+                index = self._front.popleft()
+            elif self._may_retry(due_before):
+                index = heapq.heappop(self._later) & 0xFFFFFFFF
+            elif self._fresh_taken < len(self._fresh):
+                index = self._next_fresh()
+            else:
+                break
+            drawn.append(self._spend(index))
+        return drawn
+
+    def _next_fresh(self) -> int:
+        self._fresh_taken += 1
+        return int(self._fresh[self._fresh_taken - 1])
+
+    def _may_retry(self, due_before: int) -> bool:
+        if not self._later or self._later[0] >= due_before:
+            return False
+        return self._fresh_taken == len(self._fresh) or self._budget.allows_retry()
+
+    def draw_for_probe(self) -> int | None:
+        """Take a waiting account with the most attempts left, due or not.
+
+        A fresh one is taken from anywhere, since neighbours in the list may fail together.
+        """
+        waiting = [*self._front, *(entry & 0xFFFFFFFF for entry in self._later)]
+        fewest = min(waiting, key=lambda index: self.attempts[index], default=None)
+        if self._fresh_taken < len(self._fresh) and (fewest is None or self.attempts[fewest] > 0):
+            first, other = (
+                self._fresh_taken,
+                self._rng.randrange(self._fresh_taken, len(self._fresh)),
+            )
+            self._fresh[[first, other]] = self._fresh[[other, first]]
+            return self._spend(self._next_fresh())
+        if fewest is None:
+            return None
+        if fewest in self._front:
+            self._front.remove(fewest)
+        else:
+            self._later = [entry for entry in self._later if entry & 0xFFFFFFFF != fewest]
+            heapq.heapify(self._later)
+        return self._spend(fewest)
+
+    @property
+    def unanswered(self) -> int:
+        """Accounts without a rating."""
+        return self.total - self.answered
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether any account waits for a call."""
+        return bool(self._front or self._later) or self._fresh_taken < len(self._fresh)
+
+    def only_last_attempts_wait(self) -> bool:
+        """Whether every waiting account has one attempt left."""
+        if self._fresh_taken < len(self._fresh):
+            return self._max_attempts == 1
+        waiting = [*self._front, *(entry & 0xFFFFFFFF for entry in self._later)]
+        return all(self.attempts[index] >= self._max_attempts - 1 for index in waiting)
+
+    def _spend(self, index: int) -> int:
+        self._budget.note(is_retry=self.attempts[index] > 0)
+        self.attempts[index] += 1
+        return index
+
+    def has_attempt_left(self, index: int) -> bool:
+        """Whether the account may be called once more."""
+        return self.attempts[index] < self._max_attempts
+
+    def give_back(self, index: int) -> None:
+        """The call was not made, or cost no attempt: it comes first, its attempt unspent."""
+        self.attempts[index] -= 1
+        self._front.appendleft(index)
+
+    def call_again(self, index: int) -> None:
+        """Let the account be called once more, at once."""
+        self._front.append(index)
+
+    def call_later(self, index: int, due: float) -> None:
+        """Let the account be called again from `due` (monotonic seconds) on."""
+        heapq.heappush(self._later, int(due * 1000) << _DUE_SHIFT | index)
+
+    @property
+    def retries_waiting(self) -> int:
+        """Accounts that wait for another attempt."""
+        return len(self._later)
+
+    def note_failure(self, index: int, reason: Reason | None, http_status: int | None) -> None:
+        """Remember why the account's last call failed."""
+        self._reasons[index] = _REASON_CODES[reason]
+        self._statuses[index] = http_status or 0
+
+    def last_failure(self, index: int) -> tuple[Reason | None, int | None]:
+        """Why the account's last call failed, if one was made."""
+        return _REASONS[self._reasons[index]], self._statuses[index] or None
+
+    def note_answered(self, index: int) -> None:
+        """The account has its final rating."""
+        self.is_answered[index] = 1
+        self.answered += 1
+
+    def take_exhausted(self) -> list[int]:
+        """Take out the resumed accounts that have no attempt left."""
+        exhausted = [
+            entry & 0xFFFFFFFF
+            for entry in self._later
+            if not self.has_attempt_left(entry & 0xFFFFFFFF)
+        ]
+        self._later = [entry for entry in self._later if self.has_attempt_left(entry & 0xFFFFFFFF)]
+        heapq.heapify(self._later)
+        return exhausted
+
+    def throttled_last(self) -> list[int]:
+        """The accounts whose last call was told to slow down."""
+        code = _REASON_CODES[Reason.RATE_LIMITED]
+        return [index for index in self._front if self._reasons[index] == code]
+
+    def unanswered_pages(self, page: int) -> Iterator[list[int]]:
+        """The indexes of all accounts without a rating, `page` at a time."""
+        indexes = np.flatnonzero(np.frombuffer(self.is_answered, "u1") == 0)
+        for start in range(0, len(indexes), page):
+            yield indexes[start : start + page].tolist()

@@ -1,0 +1,134 @@
+"""The simulated API in a process of its own, and a run against it."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from esg_pipeline.ratings import ACCOUNTS_SCHEMA, Rating
+from esg_pipeline.sandbox import Behaviour, CallCounts, Sandbox, start_sandbox
+from esg_pipeline.scoring import Progress, ScoringOutcome, score_accounts
+from esg_pipeline.settings import Settings
+from esg_pipeline_tests.scoring.checkpoints import MemoryCheckpoint
+from esg_pipeline_tests.scoring.raw_api import RawApi, run_raw_api
+
+DAY = date(2026, 11, 24)
+
+
+def read_accounts(database: str) -> pa.Table:
+    """The active accounts of a sandbox, as the accounts stage gives them."""
+    with closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute(
+            "SELECT account_id, account_name, primary_esg_focus, last_modified FROM accounts "
+            "WHERE status = 'active'"
+        ).fetchall()
+    rows.sort(key=lambda row: row[0].encode())
+    return pa.table([list(column) for column in zip(*rows, strict=True)], schema=ACCOUNTS_SCHEMA)
+
+
+@dataclass
+class Scoring:
+    """Runs of the engine against one sandbox.
+
+    Attributes:
+        accounts: All accounts of the sandbox.
+        token: The token that the sandbox takes now.
+        checkpoint: Of the newest run.
+        outcome: Of the newest run.
+    """
+
+    sandbox: Sandbox
+    accounts: pa.Table
+    token: str
+    checkpoint: MemoryCheckpoint = field(default_factory=MemoryCheckpoint)
+    outcome: ScoringOutcome | None = None
+
+    def settings(self, **settings: Any) -> Settings:
+        """Fast, without a limit that would matter, unless told otherwise."""
+        given = {
+            "api_url": self.sandbox.api_url,
+            "api_token": self.token,
+            "api_rate_limit": 5000,
+            "api_backoff_base": 0.02,
+            "api_backoff_max": 0.5,
+            "api_timeout": 10,
+            **settings,
+        }
+        return Settings(_env_file=None, **given)
+
+    def run(self, count: int, **options: Any) -> dict[str, Rating]:
+        """Score the first `count` accounts; the ratings by account id."""
+        return self.run_table(self.accounts.slice(0, count), **options)
+
+    def run_ids(self, account_ids: list[str], **options: Any) -> dict[str, Rating]:
+        """Score accounts that the sandbox does not know."""
+        nothing = [None] * len(account_ids)
+        columns = [account_ids, account_ids, nothing, nothing]
+        return self.run_table(pa.table(columns, schema=ACCOUNTS_SCHEMA), **options)
+
+    def run_table(
+        self,
+        accounts: pa.Table,
+        *,
+        checkpoint: MemoryCheckpoint | None = None,
+        calls_end_in_s: float = 60,
+        reserve_s: float = 60,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        on_progress: Callable[[Progress], None] | None = None,
+        **settings: Any,
+    ) -> dict[str, Rating]:
+        """Score these accounts; `settings` are those of `Settings`."""
+        self.checkpoint = checkpoint or MemoryCheckpoint()
+        calls_end_at = now() + timedelta(seconds=calls_end_in_s)
+        self.outcome = score_accounts(
+            accounts,
+            settings=self.settings(**settings),
+            day=DAY,
+            writer=self.checkpoint,
+            resume=MemoryCheckpoint(dict(self.checkpoint.ratings), dict(self.checkpoint.attempts)),
+            calls_end_at=calls_end_at,
+            deadline_at=calls_end_at + timedelta(seconds=reserve_s),
+            on_progress=on_progress,
+            now=now,
+        )
+        return self.checkpoint.ratings
+
+    def ids(self, count: int) -> list[str]:
+        """The first `count` account ids."""
+        return self.accounts["account_id"].slice(0, count).to_pylist()
+
+    @property
+    def counts(self) -> CallCounts:
+        """What the server counted."""
+        return self.sandbox.counts()
+
+
+@pytest.fixture(scope="session")
+def shared_scoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scoring]:
+    folder: Path = tmp_path_factory.mktemp("sandbox")
+    with start_sandbox(folder, accounts=3000) as sandbox:
+        yield Scoring(sandbox, read_accounts(str(folder / "accounts.db")), sandbox.token)
+
+
+@pytest.fixture
+def scoring(shared_scoring: Scoring) -> Scoring:
+    """A sandbox that behaves well and has counted nothing yet."""
+    sound = Behaviour()
+    shared_scoring.sandbox.set_faults(
+        **{name: getattr(sound, name) for name in Behaviour.__dataclass_fields__}
+    )
+    shared_scoring.sandbox.reset()
+    return shared_scoring
+
+
+@pytest.fixture
+def raw_api() -> Iterator[RawApi]:
+    """A server that answers with the bytes a test wants."""
+    with run_raw_api() as api:
+        yield api

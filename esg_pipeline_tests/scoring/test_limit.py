@@ -1,0 +1,102 @@
+"""The rate limit, as the server counts it."""
+
+from bisect import bisect_right
+
+import pytest
+
+from esg_pipeline.sandbox import Sandbox
+from esg_pipeline.scoring import ScoringOutcome
+
+STALL_S = 0.1
+"""How long the server's process may be kept from running on a busy machine; calls that arrived
+meanwhile bear one time."""
+
+
+def most_in_a_second(sandbox: Sandbox) -> int:
+    """Most calls the server counted in any second, forgiving stalls of its own."""
+    arrivals = [call.at for call in sandbox.calls()]
+    window_s = 1 - STALL_S
+    return max(n + 1 - bisect_right(arrivals, at - window_s) for n, at in enumerate(arrivals))
+
+
+@pytest.mark.parametrize(("limit", "accounts"), [(10, 25), (100, 230), (400, 900)])
+def test_the_server_never_sees_more_than_the_limit_in_any_second(scoring, limit, accounts):
+    scoring.run(accounts, api_rate_limit=limit)
+    assert most_in_a_second(scoring.sandbox) <= limit
+
+
+def test_a_respected_limit_brings_no_throttle(scoring):
+    scoring.sandbox.set_faults(rate_limit=200)
+    scoring.run(450, api_rate_limit=200)
+    assert scoring.counts.over_limit == 0
+    assert scoring.counts.total == 450
+
+
+def test_retries_stay_under_the_limit_when_they_line_up(scoring):
+    scoring.sandbox.set_faults({"http_500": "0.5:1"}, latency_s=0.2)
+    scoring.run(120, api_rate_limit=100, api_backoff_base=0.001, api_backoff_max=0.001)
+    assert most_in_a_second(scoring.sandbox) <= 100
+
+
+def test_a_throttle_costs_no_attempt_and_pauses_everybody(scoring):
+    scoring.sandbox.set_faults(rate_limit=50)
+    ratings = scoring.run(150, api_rate_limit=300)
+    assert scoring.counts.over_limit > 0
+    assert {rating.attempts for rating in ratings.values()} == {1}
+    assert {str(rating.status) for rating in ratings.values()} == {"Successful"}
+    assert scoring.checkpoint.refunds == scoring.counts.over_limit
+    refused = [call.at for call in scoring.sandbox.calls() if call.over_limit]
+    following = [call.at for call in scoring.sandbox.calls() if call.at > refused[0] + 0.3]
+    assert min(following) >= refused[0] + 0.9  # Retry-After: 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Retry-After": "soon"},
+        {"Retry-After": "0"},
+        {"RateLimit": '"default";r=0;t=1'},
+        {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1"},
+    ],
+    ids=str,
+)
+def test_every_form_of_throttle_is_lived_with(scoring, headers):
+    scoring.sandbox.set_faults(rate_limit=20, throttle_headers=headers)
+    ratings = scoring.run(35, api_rate_limit=60)
+    assert scoring.counts.over_limit > 0
+    assert {rating.attempts for rating in ratings.values()} == {1}
+    assert len(ratings) == 35
+
+
+def test_which_statuses_mean_slow_down_is_a_setting(scoring):
+    scoring.sandbox.set_faults(rate_limit=20, throttle_status=403)
+    ratings = scoring.run(40, api_rate_limit=60, api_throttle_statuses=(429, 403))
+    assert {str(rating.status) for rating in ratings.values()} == {"Successful"}
+    assert scoring.counts.over_limit > 0
+
+
+def test_an_absurd_wait_is_cut_and_reported(scoring, caplog):
+    scoring.sandbox.set_faults({"http_429": "1:1"}, throttle_headers={"Retry-After": "86400"})
+    ratings = scoring.run(1, calls_end_in_s=4)
+    outcome: ScoringOutcome = scoring.outcome
+    assert outcome.tally.longest_pause_capped_s == 86400
+    assert "asks for a wait of 86400 s" in caplog.text
+    assert len(ratings) == 1
+
+
+def test_accounts_throttled_until_the_end_are_failed_as_rate_limited(scoring):
+    scoring.sandbox.set_faults({"http_429": 1.0}, throttle_headers={"Retry-After": "1"})
+    ratings = scoring.run(3, calls_end_in_s=1.5)
+    assert ratings
+    assert {rating.reason for rating in ratings.values()} == {"rate_limited"}
+    assert {rating.attempts for rating in ratings.values()} == {0}
+    assert scoring.outcome.unanswered == 3 - len(ratings)
+
+
+def test_a_quota_that_a_good_answer_says_is_used_up_is_waited_for(raw_api, scoring):
+    raw_api.headers = {"RateLimit": '"default";r=0;t=1'}
+    scoring.run(3, api_url=raw_api.url, api_max_concurrency=1)
+    first, second, third = raw_api.arrivals
+    assert second - first >= 0.9
+    assert third - second >= 0.9

@@ -1,0 +1,135 @@
+"""The pace of the calls, on a clock that the test moves."""
+
+from bisect import bisect_left
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from esg_pipeline.scoring.pacer import Schedule
+
+
+def run(schedule: Schedule, wake_late_s: list[float], seconds: float) -> list[float]:
+    """Let callers call as often as they may, each timer as late as told; the times of calls."""
+    now, starts, wakes = 0.0, [], 0
+    while now < seconds:
+        start = schedule.next_start(now)
+        if start <= now:
+            schedule.take(now)
+            starts.append(now)
+            continue
+        now = start + wake_late_s[wakes % len(wake_late_s)]
+        wakes += 1
+    return starts
+
+
+def most_in_a_second(starts: list[float]) -> int:
+    return max(position + 1 - bisect_left(starts, at - 1) for position, at in enumerate(starts))
+
+
+LATE = st.lists(st.floats(0, 0.2), min_size=1, max_size=20)
+
+
+@given(st.sampled_from([1, 2, 3, 7, 10, 50, 500]), LATE)
+def test_no_second_ever_has_more_calls_than_the_limit(limit, wake_late_s):
+    starts = run(Schedule(limit, 0.0), wake_late_s, 3.0)
+    assert most_in_a_second(starts) <= limit
+
+
+@given(st.sampled_from([2, 10, 50, 500]), st.lists(st.floats(-0.004, 0.004), min_size=1))
+def test_a_network_that_moves_calls_by_4_ms_breaks_no_limit(limit, jitter_s):
+    starts = run(Schedule(limit, 0.0), [0.0005], 3.0)
+    arrivals = sorted(at + jitter_s[n % len(jitter_s)] for n, at in enumerate(starts))
+    assert most_in_a_second(arrivals) <= limit
+
+
+@pytest.mark.parametrize("limit", [1, 10, 50, 500, 2000])
+@pytest.mark.parametrize("late_ms", [0, 1, 5, 9])
+def test_timers_that_are_a_little_late_cost_nothing(limit, late_ms):
+    starts = run(Schedule(limit, 0.0), [late_ms / 1000], 20.0)
+    assert len(starts) >= 0.98 * limit * 20
+
+
+def test_a_long_stall_is_not_made_up_for():
+    schedule = Schedule(100, 0.0)
+    run(schedule, [0.001], 1.0)
+    starts = []
+    while schedule.next_start(5.0) <= 5.0:
+        schedule.take(5.0)
+        starts.append(5.0)
+    assert len(starts) <= 2  # 10 ms of budget, not four seconds' worth
+
+
+def test_a_fractional_limit_is_spaced_evenly():
+    starts = run(Schedule(0.5, 0.0), [0.0], 11.0)
+    assert [round(at) for at in starts] == [0, 2, 4, 6, 8, 10]
+
+
+def test_calls_that_waited_for_a_connection_count_from_when_they_left():
+    schedule = Schedule(10, 0.0)
+    for _ in range(10):
+        number = schedule.take(0.0)
+        schedule.correct(number, 0.7)
+    assert schedule.next_start(1.1) >= 1.7
+
+
+def test_a_pause_stops_everybody_until_its_end():
+    schedule = Schedule(100, 0.0)
+    schedule.pause(30.0)
+    schedule.pause(10.0)
+    assert schedule.next_start(0.0) == 30.0
+
+
+def test_a_throttle_lowers_the_rate_once_for_all_calls_that_were_in_flight():
+    schedule = Schedule(100, 0.0)
+    assert schedule.slow_down(1.0, called_at=0.9)
+    once = schedule.rate
+    assert not schedule.slow_down(1.01, called_at=0.95)
+    assert schedule.rate == once < 100
+    assert schedule.slow_down(3.0, called_at=2.0)
+    assert schedule.rate < once
+
+
+def throttled_share_and_use(schedule: Schedule, allowed: int, seconds: int) -> tuple[int, int]:
+    """Call a server that lets so many calls through a second; (throttles, accepted)."""
+    throttles = accepted = 0
+    through: list[float] = []
+    for tick in range(seconds * 1000):
+        now = tick / 1000
+        if tick % 1000 == 0:
+            schedule.tick(now)
+        while schedule.next_start(now) <= now:
+            schedule.take(now)
+            through = [at for at in through if at > now - 1]
+            if len(through) < allowed:
+                through.append(now)
+                schedule.accept()
+                accepted += 1
+            else:
+                throttles += 1
+                schedule.slow_down(now, called_at=now)
+                schedule.pause(now + 1)
+    return throttles, accepted
+
+
+def test_a_limit_cut_to_a_tenth_is_found_within_seconds_and_left_again():
+    schedule = Schedule(50, 0.0)
+    throttles, accepted = throttled_share_and_use(schedule, 5, 60)
+    assert throttles <= 30
+    assert accepted >= 0.5 * 5 * 60
+    assert schedule.rate <= 15
+    for second in range(60, 90):
+        schedule.tick(float(second))
+    assert schedule.rate == 50
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.booleans()), max_size=60))
+def test_the_rate_stays_between_its_bounds(events):
+    schedule, now = Schedule(50, 0.0), 0.0
+    for wait, is_throttle in events:
+        now += wait
+        if is_throttle:
+            schedule.slow_down(now, called_at=now)
+        else:
+            schedule.tick(now)
+        assert 0.5 <= schedule.rate <= 50
