@@ -1,0 +1,41 @@
+"""Delivery: finished files to their readers, encrypted, verified, in editions.
+
+Give it plain contents and facts; it gives back a signed manifest, or an error and nothing changed.
+It knows no account and asks no API.
+"""
+
+from esg_pipeline.delivery.errors import DeliveryError, DeliveryInvalid, MissingFromStore
+from esg_pipeline.delivery.manifest import DeliveryFacts, Manifest, manifest_name
+from esg_pipeline.delivery.publishing import deliver
+from esg_pipeline.delivery.registry import open_store
+from esg_pipeline.delivery.retention import delete_delivery, deliveries, frame_name
+from esg_pipeline.delivery.sealed import SealedDelivery, pending_sealed, seal_locally
+from esg_pipeline.delivery.signing import Signer, TrustedKeys, open_signer, trusted_keys
+from esg_pipeline.delivery.store import Store
+from esg_pipeline.delivery.verification import VerifiedDelivery, editions, fetch, verify
+
+__all__ = [
+    "DeliveryError",
+    "DeliveryFacts",
+    "DeliveryInvalid",
+    "Manifest",
+    "MissingFromStore",
+    "SealedDelivery",
+    "Signer",
+    "Store",
+    "TrustedKeys",
+    "VerifiedDelivery",
+    "delete_delivery",
+    "deliver",
+    "deliveries",
+    "editions",
+    "fetch",
+    "frame_name",
+    "manifest_name",
+    "open_signer",
+    "open_store",
+    "pending_sealed",
+    "seal_locally",
+    "trusted_keys",
+    "verify",
+]
