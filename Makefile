@@ -1,0 +1,42 @@
+# `make demo`, `make test`, `make ui`: each does its own set-up in .venv (Python 3.11+).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export DAGSTER_HOME ?= $(CURDIR)/.dagster_home
+export DAGSTER_DISABLE_TELEMETRY := yes
+
+.PHONY: demo ui test lint lock docs clean
+
+$(VENV)/.run: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; call make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+demo: $(VENV)/.run  ## Start the simulated firm, rate its accounts, show the result
+	@$(BIN)/esg-pipeline demo
+
+ui: $(VENV)/.run  ## Dagster's web page on the same instance as the demo
+	@mkdir -p $(DAGSTER_HOME) && cp -n dagster.yaml $(DAGSTER_HOME)/ || true
+	$(BIN)/dagster dev -w workspace.yaml
+
+lint: $(VENV)/.dev  ## Format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: lint  ## Lint, types and all tests
+	$(BIN)/python -m pytest
+
+lock: $(VENV)/.dev  ## Renew the lock files (needs uv)
+	uv pip compile pyproject.toml --extra build --universal --generate-hashes --no-emit-index-url --no-annotate --no-header -o requirements.lock
+	uv pip compile pyproject.toml --extra build --extra dev -c requirements.lock --universal --generate-hashes --no-emit-index-url --no-annotate --no-header -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

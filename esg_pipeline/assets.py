@@ -1,0 +1,329 @@
+"""The assets: active accounts → ESG scores → the delivered report, one partition a business day.
+
+Thin: each takes its inputs, calls one step of the day and reports numbers. What may go wrong in a
+known way ends as one clear line (`ends_clearly`), never as a stack trace first.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+
+import dagster as dg
+import pandas as pd
+from pydantic import Field
+
+from esg_pipeline.accounts import AccountSourceError
+from esg_pipeline.alerting import ProgressAlerts, alert_delivered, alert_source_down
+from esg_pipeline.checks import (
+    ACCOUNT_LIST,
+    DELIVERY_PROOF,
+    DRIFT,
+    FAILURE_SHARE,
+    ONE_RESULT_PER_ACCOUNT,
+    REPORT_FOLLOWS_SCHEMA,
+    STALE_DATES,
+    accounts_result,
+    delivery_proof,
+    drift_results,
+    failure_share,
+    one_result_per_account,
+    stale_dates,
+)
+from esg_pipeline.clock import WindowHasPassed
+from esg_pipeline.day import (
+    AccountListHeld,
+    AlreadyDelivered,
+    DeadlineExceeded,
+    NothingToAskAgain,
+    RunRequest,
+    deliver_edition,
+    freeze_accounts,
+)
+from esg_pipeline.day_summary import history, history_table
+from esg_pipeline.delivery import DeliveryError, trusted_keys
+from esg_pipeline.frames import to_frame, to_table
+from esg_pipeline.ledger import LeaseHeld, LeaseLost, LedgerUnavailable
+from esg_pipeline.observability.progress import current_watcher
+from esg_pipeline.parquet import to_parquet
+from esg_pipeline.ratings import ACCOUNTS_SCHEMA, RATINGS_SCHEMA, ProcessingStatus
+from esg_pipeline.report import ReportInvalid, build_report, validate_report
+from esg_pipeline.resources import (
+    AccountSourceResource,
+    EsgApiResource,
+    LedgerResource,
+    SettingsResource,
+    StoreResource,
+)
+from esg_pipeline.scoring import ApiUnauthorized, ApiUntrusted, Progress
+from esg_pipeline.settings import SettingsError
+from esg_pipeline.summary import format_trend_html
+
+GROUP = "esg_ratings"
+OUTCOME_TAG = "esg/outcome"
+"""Run tag with the class name of the known ending, for the command line and the sensors."""
+
+business_days = dg.DailyPartitionsDefinition(
+    start_date="2020-01-01", timezone="America/Chicago", end_offset=1
+)
+
+KNOWN_ENDINGS = (
+    AccountListHeld,
+    AccountSourceError,
+    ApiUnauthorized,
+    ApiUntrusted,
+    DeadlineExceeded,
+    DeliveryError,
+    LeaseHeld,
+    LeaseLost,
+    LedgerUnavailable,
+    NothingToAskAgain,
+    ReportInvalid,
+    SettingsError,
+    WindowHasPassed,
+)
+NOBODY_NEEDS_TO_HEAR = (LeaseLost, NothingToAskAgain, SettingsError)
+"""The run that took over works, the person who asked sees it; without settings nothing sends."""
+
+
+@contextmanager
+def ends_clearly(context: dg.AssetExecutionContext, ledger: LedgerResource) -> Iterator[None]:
+    """Turn a known ending into a failed step that says its one line; no retry helps it.
+
+    People hear of every bad ending, known or not, except those that a person or another run
+    brought about.
+    """
+    try:
+        yield
+    except dg.DagsterExecutionInterruptedError:
+        # A worker that is told to go (a drained pod) fails, and the daemon starts it again. A run
+        # of the command line has no daemon behind it: a person stopped it.
+        if context.run.remote_job_origin is None:
+            context.instance.report_run_canceling(context.run)
+        raise
+    except KNOWN_ENDINGS as ending:
+        name = type(ending).__name__
+        context.instance.add_run_tags(context.run_id, {OUTCOME_TAG: name})
+        if not isinstance(ending, NOBODY_NEEDS_TO_HEAR):
+            ledger.alert(context.run, partition_date(context), ending)
+        raise dg.Failure(str(ending), allow_retries=False) from None
+    except dg.Failure:
+        raise
+    except Exception as unexpected:
+        ledger.alert(context.run, partition_date(context), unexpected)
+        raise
+
+
+def partition_date(context: dg.AssetExecutionContext) -> date:
+    """The business date this run is for."""
+    return date.fromisoformat(context.partition_key)
+
+
+class AskedFor(dg.Config):
+    """What to ask again, and who wants it. Empty: the whole list."""
+
+    failed_only: bool = False
+    accounts: list[str] = Field(default_factory=list)
+    by: str | None = None
+    reason: str | None = None
+
+
+@dg.asset(
+    group_name=GROUP,
+    partitions_def=business_days,
+    io_manager_key="frames",
+    output_required=False,
+    check_specs=[ACCOUNT_LIST],
+    kinds={"sql", "parquet"},
+    description="The active accounts of the business date, frozen for the edition.",
+)
+def active_accounts(
+    context: dg.AssetExecutionContext,
+    config: AskedFor,
+    settings: SettingsResource,
+    ledger: LedgerResource,
+    account_source: AccountSourceResource,
+    store: StoreResource,
+) -> Iterator[dg.MaterializeResult[pd.DataFrame]]:
+    request = RunRequest(config.failed_only, tuple(config.accounts), config.by, config.reason)
+    with ends_clearly(context, ledger):
+        try:
+            hold = ledger.hold(context.run, partition_date(context), request)
+        except (LeaseHeld, AlreadyDelivered) as ending:
+            # Nothing is wrong with the day, so nothing turns red: the rest of the run is skipped.
+            context.instance.add_run_tags(context.run_id, {OUTCOME_TAG: type(ending).__name__})
+            context.log.warning(str(ending))
+            return
+        frozen = freeze_accounts(
+            hold, settings.load(), account_source.open(), store.open(), alert_source_down(hold)
+        )
+    with_focus = len(frozen.table) - frozen.table["primary_esg_focus"].null_count
+    yield dg.MaterializeResult(
+        value=to_frame(frozen.table),
+        check_results=[accounts_result(frozen, settings.load().accounts_max_drop)],
+        metadata={
+            "edition": hold.edition.number,
+            "accounts_with_focus": with_focus,
+            "list_resumed": frozen.is_resumed,
+        },
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    partitions_def=business_days,
+    io_manager_key="frames",
+    check_specs=[ONE_RESULT_PER_ACCOUNT, STALE_DATES],
+    kinds={"api", "parquet"},
+    description="One rating, or the reason for none, of every active account.",
+)
+def esg_scores(
+    context: dg.AssetExecutionContext,
+    active_accounts: pd.DataFrame,
+    settings: SettingsResource,
+    ledger: LedgerResource,
+    esg_api: EsgApiResource,
+) -> Iterator[dg.MaterializeResult[pd.DataFrame]]:
+    accounts = to_table(active_accounts, ACCOUNTS_SCHEMA)
+    with ends_clearly(context, ledger):
+        hold = ledger.hold(context.run, partition_date(context))
+        alerts, watcher = ProgressAlerts(hold, settings.load()), current_watcher()
+
+        def on_progress(progress: Progress) -> None:
+            alerts(progress)
+            ledger.observe(progress)
+            if watcher is not None:
+                watcher(progress)
+
+        ratings, outcome = esg_api.score(hold, accounts, on_progress)
+    yield dg.MaterializeResult(
+        value=to_frame(ratings),
+        check_results=[
+            one_result_per_account(accounts, ratings),
+            stale_dates(ratings, settings.load().api_max_staleness_days),
+        ],
+        metadata={"edition": hold.edition.number, **outcome.metadata()},
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    partitions_def=business_days,
+    check_specs=[REPORT_FOLLOWS_SCHEMA, FAILURE_SHARE, *DRIFT, DELIVERY_PROOF],
+    kinds={"csv"},
+    description="FirmESGRatings_YYYYMMDD.csv, encrypted and verified, with its error log and "
+    "signed manifest.",
+)
+def firm_esg_report(
+    context: dg.AssetExecutionContext,
+    active_accounts: pd.DataFrame,
+    esg_scores: pd.DataFrame,
+    settings: SettingsResource,
+    ledger: LedgerResource,
+    store: StoreResource,
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
+    accounts = to_table(active_accounts, ACCOUNTS_SCHEMA)
+    ratings = to_table(esg_scores, RATINGS_SCHEMA)
+    with ends_clearly(context, ledger):
+        hold = ledger.hold(context.run, partition_date(context))
+        report = build_report(accounts, ratings)
+        try:
+            validate_report(report)
+        except ReportInvalid as invalid:
+            yield dg.AssetCheckResult(
+                check_name=REPORT_FOLLOWS_SCHEMA.name,
+                passed=False,
+                metadata={"broken": str(invalid)},
+            )
+            raise
+        yield dg.AssetCheckResult(
+            check_name=REPORT_FOLLOWS_SCHEMA.name, passed=True, metadata={"rows": report.num_rows}
+        )
+        delivered = deliver_edition(
+            hold,
+            settings.load(),
+            store.open(),
+            accounts,
+            report,
+            on_delivered=lambda rated: alert_delivered(hold, settings.load(), rated),
+        )
+        ledger.delivered(delivered)
+    yield failure_share(ratings, settings.load().failure_threshold)
+    yield from drift_results(delivered.drift)
+    yield delivery_proof(store.open(), hold.day, trusted_keys(settings.load().keys_folder))
+    yield dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": report.num_rows,
+            "edition": hold.edition.number,
+            **{status.value: count for status, count in delivered.counts.items()},
+            "files": delivered.manifest["files"],
+        }
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    partitions_def=business_days,
+    io_manager_key="frames",
+    kinds={"parquet"},
+    description="The accounts that are not Successful, with reason and attempts; no names.",
+)
+def failed_accounts(
+    context: dg.AssetExecutionContext, esg_scores: pd.DataFrame
+) -> dg.MaterializeResult[pd.DataFrame]:
+    wrong = esg_scores[esg_scores["status"] != ProcessingStatus.SUCCESSFUL.value]
+    by_reason = wrong.groupby(["status", "reason"]).size().reset_index(name="accounts")
+    return dg.MaterializeResult(
+        value=wrong.reset_index(drop=True),
+        metadata={"by_reason": dg.MetadataValue.md(by_reason.to_markdown(index=False))},
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    partitions_def=business_days,
+    deps=[firm_esg_report],
+    kinds={"html"},
+    description="FirmESGRatings_YYYYMMDD_summary.html and .json, delivered with the report: what "
+    "compliance officers read.",
+)
+def daily_summary(
+    context: dg.AssetExecutionContext, settings: SettingsResource, ledger: LedgerResource
+) -> dg.MaterializeResult[None]:
+    with ends_clearly(context, ledger):
+        hold = ledger.hold(context.run, partition_date(context))
+        newest = hold.ledger.newest_delivered(hold.day)
+        row = None if newest is None else newest.metrics.get("day_row")
+        if newest is None or newest.manifest is None or row is None:
+            raise dg.Failure("the report was delivered without a summary; the log says why")
+        names = [each["stored_name"] for each in newest.manifest["files"]]
+    averages = {f"average_{name}": value for name, value in row["averages"].items() if value}
+    return dg.MaterializeResult(
+        metadata={
+            **averages,
+            "accounts": row["accounts"],
+            "failed": row["failed"],
+            "duration_s": row["duration_s"],
+            "calls": row["calls"],
+            "files": [f"{settings.load().store_location}/{name}" for name in names],
+        }
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    partitions_def=business_days,
+    deps=[daily_summary],
+    kinds={"html", "parquet"},
+    description="The last 90 days: averages, success, duration, calls, reasons; a page, and "
+    "history/daily.parquet for BI tools.",
+)
+def esg_trend(
+    context: dg.AssetExecutionContext, ledger: LedgerResource, store: StoreResource
+) -> dg.MaterializeResult[None]:
+    with ends_clearly(context, ledger):
+        hold = ledger.hold(context.run, partition_date(context))
+        rows = history(hold.ledger)
+        opened = store.open()
+        opened.write("FirmESGRatings_trend.html", format_trend_html(rows, last_day=rows[0].day))
+        opened.write("history/daily.parquet", to_parquet(history_table(rows)))
+    return dg.MaterializeResult(metadata={"dagster/row_count": len(rows)})

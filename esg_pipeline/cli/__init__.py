@@ -1,0 +1,45 @@
+"""The command line (DESIGN §5): each command's words, its exit code, and its text for people.
+
+A command says what happened and what to do, in that order; a stack trace never comes first.
+Nothing is decided here that the job decides for itself.
+"""
+
+import click
+
+from esg_pipeline import __version__
+from esg_pipeline.cli.alerts import alerts
+from esg_pipeline.cli.audit import audit
+from esg_pipeline.cli.demo import demo
+from esg_pipeline.cli.doctor import doctor
+from esg_pipeline.cli.report import report
+from esg_pipeline.cli.retention import legal_hold, purge
+from esg_pipeline.cli.run import run
+from esg_pipeline.cli.sandbox import sandbox
+from esg_pipeline.cli.status import status
+from esg_pipeline.cli.watchdog import watchdog
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="esg-pipeline")
+def main() -> None:
+    """The daily ESG ratings job: rate every active account, deliver one encrypted report.
+
+    Exit codes: 0 delivered; 1 failed or held, nothing new delivered; 2 usage or settings;
+    3 delivered, but more than the threshold failed; 4 another run holds this date.
+    """
+
+
+for command in (
+    run,
+    report,
+    status,
+    doctor,
+    watchdog,
+    alerts,
+    audit,
+    purge,
+    legal_hold,
+    demo,
+    sandbox,
+):
+    main.add_command(command)

@@ -1,0 +1,122 @@
+"""What every command does first: find the Dagster home, read the settings, agree on exit codes."""
+
+import getpass
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from enum import IntEnum
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from esg_pipeline import clock
+from esg_pipeline.settings import DEFAULT_HOME, Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from esg_pipeline.ledger import Ledger
+
+
+class ExitCode(IntEnum):
+    """What the command line returns (DESIGN §5)."""
+
+    DELIVERED = 0
+    FAILED = 1
+    USAGE = 2
+    DELIVERED_ABOVE_THRESHOLD = 3
+    ALREADY_RUNNING = 4
+
+
+def end(code: ExitCode, message: str) -> NoReturn:
+    """Say the message on standard error and leave."""
+    click.echo(message, err=True)
+    sys.exit(code)
+
+
+def prepare_home() -> Path:
+    """Make sure that there is a Dagster home with an instance file; say so when it is ours."""
+    given = os.environ.get("DAGSTER_HOME")
+    home = Path(given or DEFAULT_HOME).absolute()
+    if not given:
+        click.echo(f"DAGSTER_HOME is not set: using {home}", err=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        instance_file = home / "dagster.yaml"
+        if not instance_file.exists():
+            default = resources.files("esg_pipeline").joinpath("dagster.yaml")
+            instance_file.write_bytes(default.read_bytes())
+    except OSError as error:
+        end(ExitCode.USAGE, f"DAGSTER_HOME: {home} cannot be used: {error.strerror}")
+    os.environ["DAGSTER_HOME"] = str(home)
+    os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
+    return home
+
+
+def settings_or_exit(*, for_run: bool = False) -> Settings:
+    """Read the settings; problems end the command with one line each and exit code 2."""
+    prepare_home()
+    try:
+        settings = load_settings()
+        if for_run:
+            settings.require_for_run()
+    except SettingsError as error:
+        end(ExitCode.USAGE, str(error))
+    return settings
+
+
+class BusinessDate(click.ParamType[date]):
+    """`YYYY-MM-DD`, a date that has begun in Central Time."""
+
+    name = "YYYY-MM-DD"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        if isinstance(value, date):
+            return value
+        try:
+            day = date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a date; write it as YYYY-MM-DD", param, ctx)
+        today = clock.business_date(clock.now_utc())
+        if not date(2020, 1, 1) <= day <= today:
+            self.fail(f"{day} must lie between 2020-01-01 and today, {today} Central", param, ctx)
+        return day
+
+
+def today() -> date:
+    """The business date now."""
+    return clock.business_date(clock.now_utc())
+
+
+date_option = click.option(
+    "--date", "day", type=BusinessDate(), default=today, help="Business date; default today."
+)
+
+
+by_option = click.option(
+    "--by", metavar="NAME", default=getpass.getuser, help="Who asks; default the login name."
+)
+
+
+@contextmanager
+def opened_ledger(settings: Settings) -> Iterator["Ledger"]:
+    """Open the ledger for a command; one that does not answer ends it with exit code 1."""
+    from esg_pipeline.ledger import Ledger, LedgerUnavailable
+
+    with ends_with_one_line(LedgerUnavailable):
+        ledger = Ledger.open(settings.ledger_location)
+        try:
+            yield ledger
+        finally:
+            ledger.close()
+
+
+@contextmanager
+def ends_with_one_line(*endings: type[Exception]) -> Iterator[None]:
+    """Turn known failures into their one line and exit code 1."""
+    try:
+        yield
+    except endings as error:
+        end(ExitCode.FAILED, str(error))

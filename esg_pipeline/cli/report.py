@@ -1,0 +1,154 @@
+"""`esg-pipeline report`: fetch, show, verify and rebuild a delivered report.
+
+Each look at account data is written to the audit trail: who, when, which edition, how it ended.
+"""
+
+import csv
+import hashlib
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from esg_pipeline.cli.home import (
+    ExitCode,
+    by_option,
+    date_option,
+    end,
+    ends_with_one_line,
+    opened_ledger,
+    settings_or_exit,
+)
+from esg_pipeline.ratings import file_stem
+from esg_pipeline.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from esg_pipeline.ledger import Ledger
+
+SHOWN_ROWS = 10
+
+
+@click.group()
+def report() -> None:
+    """Fetch, show, verify and rebuild delivered reports."""
+
+
+@contextmanager
+def _audited(settings: Settings, by: str, action: str, day: date) -> Iterator["Ledger"]:
+    """Log the action with its outcome; a failure ends the command with its one line.
+
+    Without the ledger nothing is shown, because nothing could be logged.
+    """
+    from esg_pipeline.delivery import DeliveryError
+
+    with opened_ledger(settings) as ledger:
+        newest = ledger.newest_delivered(day)
+        edition = newest.number if newest else None
+        try:
+            yield ledger
+        except (DeliveryError, SettingsError) as error:
+            ledger.audit(by, action, day=day, edition=edition, outcome="failed")
+            end(ExitCode.FAILED, str(error))
+        ledger.audit(by, action, day=day, edition=edition, outcome="done")
+
+
+@report.command()
+@date_option
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder."
+)
+@by_option
+def fetch(day: date, out: Path, by: str) -> None:
+    """Decrypt and verify a date's files and write them to a folder, readable by you only."""
+    from esg_pipeline.delivery import fetch as fetch_files
+    from esg_pipeline.delivery import open_store, trusted_keys
+
+    settings = settings_or_exit()
+    with _audited(settings, by, "fetch", day):
+        trusted = trusted_keys(settings.keys_folder)
+        for path in fetch_files(open_store(settings), day, out, trusted=trusted):
+            click.echo(path)
+
+
+@report.command()
+@date_option
+@click.option("--rows", default=SHOWN_ROWS, show_default=True, help="Rows of the report.")
+@by_option
+def show(day: date, rows: int, by: str) -> None:
+    """Say what was delivered for a date, and show the first rows."""
+    from esg_pipeline.delivery import open_store, trusted_keys
+    from esg_pipeline.delivery.verification import open_delivery
+
+    settings = settings_or_exit()
+    with _audited(settings, by, "show", day):
+        trusted = trusted_keys(settings.keys_folder)
+        manifest, files = open_delivery(open_store(settings), day, trusted=trusted, edition=None)
+        content = dict(files)[f"{file_stem(day)}.csv"]
+    counts = ", ".join(f"{count} {status}" for status, count in manifest["counts"].items())
+    click.echo(f"{file_stem(day)}.csv, edition {manifest['edition']}, {manifest['label']}")
+    click.echo(f"{manifest['rows']} accounts: {counts}")
+    click.echo(f"Dagster run {manifest['run_id']}, code {manifest['code_version']}")
+    print_rows(content, rows)
+
+
+@report.command()
+@date_option
+def verify(day: date) -> None:
+    """Check hashes, signature, counts and encryption of a date's delivery."""
+    from esg_pipeline.delivery import DeliveryError, open_store, trusted_keys
+    from esg_pipeline.delivery import verify as verify_delivery
+
+    settings = settings_or_exit()
+    try:
+        trusted = trusted_keys(settings.keys_folder)
+        manifest = verify_delivery(open_store(settings), day, trusted=trusted).manifest
+    except (DeliveryError, SettingsError) as error:
+        end(ExitCode.FAILED, str(error))
+    click.echo(
+        f"{day}: edition {manifest['edition']} is whole: {len(manifest['files'])} files, "
+        f"{manifest['rows']} rows, hashes and signature are right"
+    )
+
+
+@report.command()
+@date_option
+@click.option("--edition", type=int, help="Default: the newest delivered.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Also write there.")
+@by_option
+def rebuild(day: date, edition: int | None, out: Path | None, by: str) -> None:
+    """Make an edition again from the ledger and compare it with what was delivered."""
+    from esg_pipeline.day import NothingToRebuild, rebuild_files
+    from esg_pipeline.delivery import open_store
+    from esg_pipeline.delivery.private_files import replace_private
+
+    settings = settings_or_exit()
+    with _audited(settings, by, "rebuild", day) as ledger:
+        with ends_with_one_line(NothingToRebuild):
+            made, files = rebuild_files(ledger, open_store(settings), settings, day, edition)
+        delivered = {each["name"]: each["sha256"] for each in (made.manifest or {})["files"]}
+        same = True
+        for suffix, content in files.items():
+            name = file_stem(day) + suffix
+            is_same = hashlib.sha256(content).hexdigest() == delivered.get(name)
+            same &= is_same
+            click.echo(f"{name}: {'the same bytes' if is_same else 'DIFFERS from the delivery'}")
+            if out is not None:
+                replace_private(out / name, content)
+    sys.exit(ExitCode.DELIVERED if same else ExitCode.FAILED)
+
+
+def print_rows(content: bytes, rows: int) -> None:
+    """Print the first rows of a report as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+    table = Table(*next(lines))
+    for _, line in zip(range(rows), lines, strict=False):
+        table.add_row(*line)
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160).print(table)

@@ -1,0 +1,176 @@
+"""`esg-pipeline run`: the Dagster job for a date, in this process or queued to the daemon."""
+
+import getpass
+import json
+import os
+import subprocess
+import sys
+from datetime import date
+from typing import Any
+
+import click
+
+from esg_pipeline.cli.home import (
+    ExitCode,
+    date_option,
+    end,
+    opened_ledger,
+    settings_or_exit,
+)
+from esg_pipeline.settings import Settings
+
+STOPPED = "stopped. What was answered is kept; the same command goes on from there"
+
+
+@click.command()
+@date_option
+@click.option("--accounts", metavar="ID,ID…", help="Ask again for these accounts only.")
+@click.option("--failed-only", is_flag=True, help="Ask again for the accounts that Failed.")
+@click.option("--by", metavar="NAME", help="Who asks for this run.")
+@click.option("--reason", metavar="TEXT", help="Why; with --by it releases a held list.")
+@click.option("--submit", is_flag=True, help="Queue the run to the Dagster daemon instead.")
+def run(
+    day: date,
+    accounts: str | None,
+    failed_only: bool,
+    by: str | None,
+    reason: str | None,
+    submit: bool,
+) -> None:
+    """Rate the active accounts of a date and deliver the report.
+
+    A date that a dead run left half done is finished, without asking again for what was
+    answered. A delivered date gets a new edition.
+    """
+    ids = [each.strip() for each in (accounts or "").split(",") if each.strip()]
+    if accounts is not None and not ids:
+        raise click.UsageError("--accounts names no account; write --accounts ID,ID")
+    if ids and failed_only:
+        raise click.UsageError("--accounts and --failed-only exclude each other")
+    if (by is None) != (reason is None):
+        raise click.UsageError("--by and --reason go together")
+    settings = settings_or_exit(for_run=True)
+    asked = {
+        "failed_only": failed_only,
+        "accounts": ids,
+        "by": by or getpass.getuser(),
+        "reason": reason,
+    }
+    if ids or failed_only:
+        _check_can_ask_again(settings, day, asked)
+    if submit:
+        _submit(day, asked)
+    else:
+        sys.exit(run_here(settings, day, asked))
+
+
+def _check_can_ask_again(settings: Settings, day: date, asked: dict[str, Any]) -> None:
+    from esg_pipeline.day import NothingToAskAgain, RunRequest, check_can_ask_again
+
+    request = RunRequest(asked["failed_only"], tuple(asked["accounts"]))
+    with opened_ledger(settings) as ledger:
+        try:
+            check_can_ask_again(ledger, day, request)
+        except NothingToAskAgain as nothing:
+            end(ExitCode.DELIVERED if nothing.is_fine else ExitCode.USAGE, str(nothing))
+
+
+def _run_config(asked: dict[str, Any]) -> dict[str, Any]:
+    config = {name: value for name, value in asked.items() if value}
+    return {"ops": {"active_accounts": {"config": config}}}
+
+
+def _submit(day: date, asked: dict[str, Any]) -> None:
+    command = [
+        sys.executable, "-m", "dagster", "job", "launch",
+        "-m", "esg_pipeline.definitions", "-j", "daily_esg_ratings",
+        "--tags", json.dumps({"dagster/partition": day.isoformat()}),
+        "--config-json", json.dumps(_run_config(asked)),
+    ]  # fmt: skip
+    launched = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (our own interpreter, fixed words)
+    if launched.returncode:
+        last = (launched.stderr.strip().splitlines() or ["no message"])[-1]
+        end(ExitCode.FAILED, f"{day}: the run could not be queued: {last}")
+    click.echo(f"{day}: queued. The Dagster daemon starts it; `make ui` shows it.")
+
+
+def run_here(settings: Settings, day: date, asked: dict[str, Any]) -> ExitCode:
+    """Execute the job in this process on the instance of DAGSTER_HOME.
+
+    Returns:
+        The exit code; everything a person needs to know has been said.
+    """
+    import dagster as dg
+
+    from esg_pipeline.assets import OUTCOME_TAG
+    from esg_pipeline.cli.progress_bar import show_progress
+    from esg_pipeline.definitions import defs
+
+    # Standard output is for people here; the JSON log is in the file.
+    os.environ.setdefault("ESG_LOG_STDOUT", "false")
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    job = defs.resolve_job_def("daily_esg_ratings")
+    with dg.DagsterInstance.get() as instance:
+        with show_progress():
+            result = job.execute_in_process(
+                run_config=_run_config(asked) | quiet,
+                instance=instance,
+                partition_key=day.isoformat(),
+                raise_on_error=False,
+            )
+        stored = instance.get_run_by_id(result.run_id)
+    outcome = stored.tags.get(OUTCOME_TAG) if stored else None
+    if outcome == "LeaseHeld":
+        click.echo(f"{day}: another run already works on this date; no call was made.", err=True)
+        return ExitCode.ALREADY_RUNNING
+    if not result.success:
+        click.echo(_why(result), err=True)
+        click.echo(f"Dagster run {result.run_id} has the details: `make ui`.", err=True)
+        return ExitCode.FAILED
+    return _say_delivered(settings, day)
+
+
+def _why(result: Any) -> str:
+    """The first failed step's own words."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            failure = event.step_failure_data
+            if failure.user_failure_data and failure.user_failure_data.description:
+                return str(failure.user_failure_data.description)
+            return f"{event.step_key}: {_root(failure.error)}"
+        if event.is_job_failure and event.job_failure_data.error:
+            return _root(event.job_failure_data.error)
+    return "the run ended before its first step"
+
+
+def _root(error: Any) -> str:
+    while error.cause:
+        error = error.cause
+    if error.cls_name == "DagsterExecutionInterruptedError":
+        return STOPPED
+    return str(error.message).strip()
+
+
+def _say_delivered(settings: Settings, day: date) -> ExitCode:
+    from esg_pipeline.ratings import file_stem
+
+    with opened_ledger(settings) as ledger:
+        edition = ledger.newest_delivered(day)
+    if edition is None:
+        end(ExitCode.FAILED, f"{day}: the run ended, but no edition is delivered")
+    successful, partial, failed = edition.successful or 0, edition.partial or 0, edition.failed or 0
+    total = successful + partial + failed
+    click.echo(
+        f"{file_stem(day)}.csv, edition {edition.number}: {total} accounts, "
+        f"{successful} Successful, {partial} Partial, {failed} Failed"
+    )
+    click.echo(f"Store: {settings.store_location}")
+    if failed > settings.failure_threshold * total:
+        click.echo(
+            f"{failed / total:.2%} of the accounts failed, more than "
+            f"{settings.failure_threshold:.2%}. The error log says why; ask again with "
+            f"`esg-pipeline run --date {day} --failed-only`.",
+            err=True,
+        )
+        return ExitCode.DELIVERED_ABOVE_THRESHOLD
+    return ExitCode.DELIVERED

@@ -1,0 +1,165 @@
+"""The day's summary and history: which day to compare with, and what is kept for later days.
+
+Joins the ledger's past with `summary/`, which makes the figures and pages. Nothing here may keep
+a report from its readers: `deliver_edition` goes on without a summary that cannot be made.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from esg_pipeline import __version__
+from esg_pipeline.ledger import Edition, Ledger
+from esg_pipeline.ratings import file_stem
+from esg_pipeline.settings import Settings
+from esg_pipeline.summary import (
+    BaseDay,
+    DayRow,
+    Drift,
+    EditionFacts,
+    NoBase,
+    day_figures,
+    day_row,
+    drift,
+    format_summary_html,
+    format_summary_json,
+    last_good_scores,
+)
+
+DAYS_LOOKED_BACK = 10
+ROWS_LOOKED_BACK = 1_000_000
+"""Results of earlier days that are read at most: a large list costs seconds, not minutes."""
+TREND_DAYS = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What was made of a day.
+
+    Attributes:
+        files: Plain contents by suffix, as `deliver` takes them.
+        metrics: For the ledger: the day's row of the history, and what was suspicious.
+    """
+
+    files: dict[str, bytes]
+    drift: Drift
+    metrics: dict[str, Any]
+
+
+def summarise(
+    ledger: Ledger,
+    settings: Settings,
+    edition: Edition,
+    accounts: pa.Table,
+    ratings: pa.Table,
+    *,
+    report: bytes,
+    changed_cells: int | None,
+    key_fingerprint: str,
+    deadline_at: datetime,
+    now: datetime,
+) -> Summary:
+    """Make the summary files of an edition.
+
+    Args:
+        accounts, ratings: ACCOUNTS_SCHEMA and RATINGS_SCHEMA, one to one.
+        report: The plain bytes of the report, for the proof.
+        changed_cells: Against the edition before; None when there is none.
+        now: When the report was made, aware.
+    """
+    base = find_base(ledger, edition.day)
+    figures = day_figures(
+        accounts,
+        ratings,
+        day=edition.day,
+        failure_threshold=settings.failure_threshold,
+        max_staleness_days=settings.api_max_staleness_days,
+        base=base,
+    )
+    found = drift(ratings, base.ratings if isinstance(base, BaseDay) else None)
+    facts = EditionFacts(
+        number=edition.number,
+        previous=edition.previous,
+        mode=edition.mode,
+        label=edition.label,
+        asked_by=edition.asked_by,
+        reason=edition.reason,
+        changed_cells=changed_cells,
+        run_id=edition.run_id,
+        code_version=__version__,
+        started_at=edition.opened_at,
+        finished_at=now,
+        deadline_at=deadline_at,
+        calls=pc.sum(ratings["attempts"]).as_py(),
+        report_name=f"{file_stem(edition.day)}.csv",
+        report_sha256=hashlib.sha256(report).hexdigest(),
+        key_fingerprint=key_fingerprint,
+    )
+    return Summary(
+        files={
+            "_summary.html": format_summary_html(figures, facts, found),
+            "_summary.json": format_summary_json(figures, facts, found),
+        },
+        drift=found,
+        metrics={
+            "day_row": {**asdict(day_row(figures, facts)), "day": edition.day.isoformat()},
+            "suspicions": [each.name for each in found.suspicions],
+        },
+    )
+
+
+def find_base(ledger: Ledger, day: date) -> BaseDay | NoBase:
+    """Find the last good day before `day`: delivered, and with nothing suspicious in its scores.
+
+    An account without a score on that day is compared with its own last good one.
+    """
+    delivered = ledger.daily_history(DAYS_LOOKED_BACK, before=day)
+    good = [each for each in delivered if not each.metrics.get("suspicions")]
+    if not good:
+        return NoBase.NOT_AVAILABLE if delivered else NoBase.FIRST_DAY
+    days = list(_with_ratings(ledger, good))
+    base_day, ratings = days[0]
+    return BaseDay(base_day, ratings, last_good_scores(days) if len(days) > 1 else None)
+
+
+def _with_ratings(ledger: Ledger, editions: list[Edition]) -> Iterator[tuple[date, pa.Table]]:
+    rows = 0
+    for edition in editions:
+        rows += edition.accounts_count or 0
+        if rows > ROWS_LOOKED_BACK and edition is not editions[0]:
+            return
+        yield edition.day, ledger.ratings(edition)
+
+
+def history(ledger: Ledger, n_days: int = TREND_DAYS) -> list[DayRow]:
+    """The rows of the last delivered days, newest first, for the trend page and the BI people."""
+    return [
+        DayRow(**{**row, "day": date.fromisoformat(row["day"])})
+        for edition in ledger.daily_history(n_days)
+        if (row := edition.metrics.get("day_row"))
+    ]
+
+
+def history_table(rows: list[DayRow]) -> pa.Table:
+    """The history as a flat table, one row a day, oldest first."""
+    return pa.Table.from_pylist(
+        [
+            {
+                "date": row.day,
+                "edition": row.edition,
+                "accounts": row.accounts,
+                "successful": row.successful,
+                "partial": row.partial,
+                "failed": row.failed,
+                **{f"average_{score}": average for score, average in row.averages.items()},
+                "duration_s": row.duration_s,
+                "calls": row.calls,
+            }
+            for row in sorted(rows, key=lambda row: row.day)
+        ]
+    )

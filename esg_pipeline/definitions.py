@@ -1,0 +1,47 @@
+"""The whole system on one page: everything that is deployed, by name, in the data's order."""
+
+import dagster as dg
+
+from esg_pipeline.assets import (
+    active_accounts,
+    daily_summary,
+    esg_scores,
+    esg_trend,
+    failed_accounts,
+    firm_esg_report,
+)
+from esg_pipeline.frames import StoreParquetIOManager
+from esg_pipeline.resources import (
+    AccountSourceResource,
+    EsgApiResource,
+    LedgerResource,
+    SettingsResource,
+    StoreResource,
+)
+from esg_pipeline.schedule import daily_esg_ratings, every_day_at_five
+from esg_pipeline.sensors import alert_reconciler, hard_stop, lost_workers, start_watch
+
+settings = SettingsResource()
+store = StoreResource(settings=settings)
+
+defs = dg.Definitions(
+    assets=[
+        active_accounts,
+        esg_scores,
+        firm_esg_report,
+        failed_accounts,
+        daily_summary,
+        esg_trend,
+    ],
+    jobs=[daily_esg_ratings],
+    schedules=[every_day_at_five],
+    sensors=[start_watch, hard_stop, lost_workers, alert_reconciler],
+    resources={
+        "settings": settings,
+        "account_source": AccountSourceResource(settings=settings),
+        "esg_api": EsgApiResource(settings=settings),
+        "store": store,
+        "frames": StoreParquetIOManager(store=store),
+        "ledger": LedgerResource(settings=settings),
+    },
+)
