@@ -35,8 +35,8 @@ test: lint  ## Lint, types and all tests
 	$(BIN)/python -m pytest
 
 lock: $(VENV)/.dev  ## Renew the lock files (needs uv)
-	uv pip compile pyproject.toml --extra build --universal --generate-hashes --no-emit-index-url --no-annotate --no-header -o requirements.lock
-	uv pip compile pyproject.toml --extra build --extra dev -c requirements.lock --universal --generate-hashes --no-emit-index-url --no-annotate --no-header -o requirements-dev.lock
+	uv pip compile pyproject.toml --extra build --universal --generate-hashes --no-emit-index-url --no-strip-extras --no-annotate --no-header -o requirements.lock
+	uv pip compile pyproject.toml --extra build --extra dev -c requirements.lock --universal --generate-hashes --no-emit-index-url --no-strip-extras --no-annotate --no-header -o requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -153,6 +153,11 @@ def active_accounts(
             context.instance.add_run_tags(context.run_id, {OUTCOME_TAG: type(ending).__name__})
             context.log.warning(str(ending))
             return
+        if hold.edition.mode != request.mode:
+            context.log.warning(
+                f"edition {hold.edition.number} was begun as {hold.edition.mode} and is finished "
+                f"so; ask for {request.mode} again when it is delivered"
+            )
         frozen = freeze_accounts(
             hold, settings.load(), account_source.open(), store.open(), alert_source_down(hold)
         )

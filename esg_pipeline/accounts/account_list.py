@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from esg_pipeline.accounts.errors import AccountListError
+from esg_pipeline.ledger import MAX_ACCOUNT_ID_BYTES
 from esg_pipeline.ratings import ACCOUNTS_SCHEMA, Focus
 
 REQUIRED_COLUMNS = ("account_id", "account_name")
@@ -67,8 +68,8 @@ def checked_accounts(batches: Iterable[pa.RecordBatch]) -> pa.Table:
         ACCOUNTS_SCHEMA, sorted by account_id (code point order), focus in lower case.
 
     Raises:
-        AccountListError: the list is empty; an id is missing, blank, doubled or holds NUL; a
-            name is missing; a focus is not one of ours.
+        AccountListError: the list is empty; an id is missing, blank, doubled, too long or
+            holds NUL; a name is missing; a focus is not one of ours.
     """
     table = pa.Table.from_batches(batches, schema=_AS_READ)
     if table.num_rows == 0:
@@ -80,6 +81,8 @@ def checked_accounts(batches: Iterable[pa.RecordBatch]) -> pa.Table:
     blank = pc.equal(pc.utf8_trim_whitespace(pc.fill_null(ids, "")), "")
     _refuse(table, blank, "account_id is empty")
     _refuse(table, pc.match_substring(ids, "\0"), "account_id holds a NUL character")
+    too_long = pc.greater(pc.binary_length(ids), MAX_ACCOUNT_ID_BYTES)
+    _refuse(table, too_long, f"account_id is longer than {MAX_ACCOUNT_ID_BYTES} bytes")
     _refuse(table, pc.is_null(table["account_name"]), "account_name is missing")
     _refuse_doubles(ids)
     columns = [ids, table["account_name"], focus, table["last_modified"]]

@@ -17,7 +17,9 @@ LINE_EVERY_S = 10.0
 
 
 def _facts(progress: Progress) -> str:
-    parts = [f"{progress.rate:.0f}/s", f"{progress.failed} failed"]
+    parts = [f"{progress.failed} failed"]
+    if progress.rate:
+        parts.insert(0, f"{progress.rate:.0f}/s")
     if progress.paused:
         parts.append(f"paused: {progress.paused}")
     if progress.eta is not None and progress.answered < progress.total:

@@ -65,6 +65,12 @@ def test_an_id_with_nul_is_refused() -> None:
     assert "account_id holds a NUL character in row 1" in refusal_of(("A\0", "Canary"))
 
 
+def test_an_id_too_long_for_the_ledger_is_refused_before_any_call() -> None:
+    assert "account_id is longer than 2600 bytes in row 2" in refusal_of(
+        ("A" * 2600, "Canary"), ("é" * 1301, "Canary")
+    )
+
+
 def test_a_missing_name_is_told_with_its_row_and_an_empty_one_is_a_name() -> None:
     assert "account_name is missing in row 2" in refusal_of(("A1", "Canary"), ("A2", None))
     assert listed(("A1", ""))["account_name"].to_pylist() == [""]
