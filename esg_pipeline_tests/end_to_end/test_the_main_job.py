@@ -87,7 +87,7 @@ def test_faulty_answers_are_judged_account_by_account(job, firm):
         "http_422": ("Failed", "http_4xx"),
         "http_500": ("Failed", "http_5xx"),
         "timeout": ("Failed", "timeout"),
-        "reset": ("Failed", "connection"),
+        "reset": ("Failed", "unreadable_response"),
         "html_200": ("Failed", "unreadable_response"),
         "nan": ("Failed", "invalid_response"),
         "string_score": ("Failed", "invalid_response"),
