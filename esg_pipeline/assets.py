@@ -38,8 +38,9 @@ from esg_pipeline.day import (
     RunRequest,
     deliver_edition,
     freeze_accounts,
+    history,
+    history_table,
 )
-from esg_pipeline.day_summary import history, history_table
 from esg_pipeline.delivery import DeliveryError, trusted_keys
 from esg_pipeline.frames import to_frame, to_table
 from esg_pipeline.ledger import LeaseHeld, LeaseLost, LedgerUnavailable

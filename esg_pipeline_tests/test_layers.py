@@ -63,8 +63,7 @@ def test_only_the_composition_knows_more_than_one_stage():
         if len(known & stages) > 1:
             joining.add(module.relative_to(PACKAGE).parts[0])
     allowed = {
-        "day.py",
-        "day_summary.py",
+        "day",
         "alerting.py",
         "assets.py",
         "resources.py",

@@ -1,0 +1,46 @@
+"""The steps of one day's run, each joining stages: hold the date, freeze the list, score, deliver.
+
+This is where the stages meet; the Dagster assets and the command line both call it. No rule of a
+single stage belongs here, and nothing of Dagster.
+"""
+
+from esg_pipeline.day.accounts import AccountListHeld, FrozenAccounts, freeze_accounts
+from esg_pipeline.day.delivery import (
+    DeadlineExceeded,
+    Delivered,
+    NothingToRebuild,
+    count_statuses,
+    deliver_edition,
+    rebuild_files,
+)
+from esg_pipeline.day.hold import (
+    AlreadyDelivered,
+    DayHold,
+    NothingToAskAgain,
+    RunRequest,
+    check_can_ask_again,
+    hold_day,
+)
+from esg_pipeline.day.scores import score_edition
+from esg_pipeline.day.summary import history, history_table
+
+__all__ = [
+    "AccountListHeld",
+    "AlreadyDelivered",
+    "DayHold",
+    "DeadlineExceeded",
+    "Delivered",
+    "FrozenAccounts",
+    "NothingToAskAgain",
+    "NothingToRebuild",
+    "RunRequest",
+    "check_can_ask_again",
+    "count_statuses",
+    "deliver_edition",
+    "freeze_accounts",
+    "history",
+    "history_table",
+    "hold_day",
+    "rebuild_files",
+    "score_edition",
+]

@@ -1,0 +1,137 @@
+"""Taking a date: what was asked, the lease, the edition that is opened or resumed, the window."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from esg_pipeline import __version__, clock
+from esg_pipeline.ledger import Edition, Lease, Ledger
+from esg_pipeline.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What a person (or the schedule) asked this run to do.
+
+    Attributes:
+        failed_only: Ask again for the accounts that Failed in the newest edition.
+        accounts: Ask again for these account ids only.
+        by: Who asked.
+        reason: Why; with `by` it also releases a held account list.
+    """
+
+    failed_only: bool = False
+    accounts: tuple[str, ...] = ()
+    by: str | None = None
+    reason: str | None = None
+
+    @property
+    def mode(self) -> str:
+        """The edition mode: full, failed_only or accounts."""
+        if self.accounts:
+            return "accounts"
+        return "failed_only" if self.failed_only else "full"
+
+
+@dataclass(frozen=True, slots=True)
+class DayHold:
+    """A date held by one run: its lease, its edition and the time it may use."""
+
+    day: date
+    ledger: Ledger
+    lease: Lease
+    edition: Edition
+    window: clock.RunWindow
+    request: RunRequest
+
+
+class AlreadyDelivered(Exception):
+    """This run's own edition is delivered; a retry after a late crash has nothing left to do."""
+
+
+class NothingToAskAgain(Exception):
+    """A rerun of some accounts was asked for, but the date has none to give.
+
+    Attributes:
+        is_fine: There is nothing to do because no account Failed.
+    """
+
+    def __init__(self, message: str, *, is_fine: bool = False) -> None:
+        super().__init__(message)
+        self.is_fine = is_fine
+
+
+def hold_day(
+    ledger: Ledger,
+    day: date,
+    request: RunRequest,
+    *,
+    run_id: str,
+    root_run_id: str,
+    scheduled: bool,
+    settings: Settings,
+) -> DayHold:
+    """Take the date for a run and open its edition, or resume the one a dead run left.
+
+    Raises:
+        LeaseHeld: another run works on this date.
+        WindowHasPassed: the schedule's run, after the deadline.
+        AlreadyDelivered: an automatic retry of a run that had delivered.
+        NothingToAskAgain: failed-only or single accounts, and the date has no such results.
+        LedgerUnavailable: the database does not answer.
+    """
+    window = clock.run_window(
+        day,
+        clock.now_utc(),
+        deadline=settings.report_deadline,
+        reserve_s=settings.deadline_reserve,
+        scheduled=scheduled,
+    )
+    lease = ledger.acquire_lease(day, run_id=run_id)
+    lease.start_heartbeat()
+    try:
+        newest = ledger.newest_delivered(day)
+        if newest is not None and newest.root_run_id == root_run_id:
+            raise AlreadyDelivered(f"{day}: edition {newest.number} of this run is delivered")
+        if request.mode != "full":
+            check_can_ask_again(ledger, day, request)
+        edition = ledger.open_edition(
+            lease,
+            run_id=run_id,
+            root_run_id=root_run_id,
+            mode=request.mode,
+            asked_by=request.by,
+            reason=request.reason,
+            label=window.label,
+            code_version=__version__,
+            reask=request.accounts or None,
+            deadline_at=window.deadline_at,
+        )
+    except BaseException:
+        lease.release()
+        raise
+    return DayHold(day, ledger, lease, edition, window, request)
+
+
+def check_can_ask_again(ledger: Ledger, day: date, request: RunRequest) -> None:
+    """Check that the newest edition has the accounts that are to be asked again.
+
+    Raises:
+        NothingToAskAgain: no edition, no Failed account, or ids that are not in it.
+    """
+    newest = ledger.newest_delivered(day)
+    if newest is None:
+        raise NothingToAskAgain(
+            f"{day}: no edition is delivered yet, so there is nothing to ask again. "
+            f"Run `esg-pipeline run --date {day}` first."
+        )
+    if request.failed_only and not newest.failed:
+        raise NothingToAskAgain(
+            f"{day}: no account Failed in edition {newest.number}; it stands.", is_fine=True
+        )
+    known = set(ledger.ratings(newest)["account_id"].to_pylist()) if request.accounts else set()
+    strangers = sorted(set(request.accounts) - known)
+    if strangers:
+        raise NothingToAskAgain(
+            f"{day}: not among the active accounts of edition {newest.number}: "
+            f"{', '.join(strangers)}"
+        )
