@@ -32,6 +32,9 @@ that never answers is given up after three minutes, well within the deadline's r
 READ_ATTEMPTS = 3
 """Of a download that breaks off after its start, which botocore does not repeat."""
 
+SINGLE_PUT_MAX_BYTES = 1024**3
+"""Larger files go up in parts. S3 takes 5 GB at once; a bucket policy that demands the encryption
+header on every write refuses parts, which cannot carry it."""
 PART_SIZE_BYTES = 16 * 1024 * 1024
 SSE = "aws:kms"
 
@@ -98,7 +101,7 @@ class S3Place:
 
     def put(self, key: str, content: bytes) -> None:
         with self._told("write", key):
-            if len(content) <= PART_SIZE_BYTES:
+            if len(content) <= SINGLE_PUT_MAX_BYTES:
                 self._client.put_object(
                     **self._at(key), Body=content, ChecksumSHA256=_checksum(content), **self._sse
                 )

@@ -202,5 +202,5 @@ def _with_whole_editions(
         return DeliveryInvalid(f"{problem}; no edition of {day} is whole, run the date again")
     return DeliveryInvalid(
         f"{problem}; whole under {EDITIONS}: edition {', '.join(map(str, whole))}; "
-        f"run the date again to put the newest under the readers' names"
+        f"docs/runbook.md, Redeliver, says how to put it under the readers' names again"
     )

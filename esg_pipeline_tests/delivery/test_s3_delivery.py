@@ -135,7 +135,10 @@ def test_an_object_stored_without_kms_is_found_though_its_bytes_are_right(
         verify(store, DAY, trusted=signer.trusted)
 
 
-def test_a_big_file_goes_up_in_parts_and_leaves_no_upload_open(open_s3, s3_environment, prefix):
+def test_a_big_file_goes_up_in_parts_and_leaves_no_upload_open(
+    open_s3, s3_environment, prefix, monkeypatch
+):
+    monkeypatch.setattr("esg_pipeline.delivery.s3.SINGLE_PUT_MAX_BYTES", PART_SIZE_BYTES)
     store = open_s3()
     content = os.urandom(2 * PART_SIZE_BYTES + 17)
     store.write("frames/20261124/esg_scores.parquet", content)

@@ -61,7 +61,10 @@ def test_a_download_that_breaks_off_is_read_again(open_s3, proxy):
         store.read("frames/20261124/x.parquet")
 
 
-def test_a_big_upload_that_cannot_finish_is_given_up(open_s3, proxy, s3_environment, prefix):
+def test_a_big_upload_that_cannot_finish_is_given_up(
+    open_s3, proxy, s3_environment, prefix, monkeypatch
+):
+    monkeypatch.setattr("esg_pipeline.delivery.s3.SINGLE_PUT_MAX_BYTES", PART_SIZE_BYTES)
     store = open_s3()
     proxy.fault = lambda request: Cut.UPLOAD if "partNumber=2" in request.path else None
     with pytest.raises(DeliveryError, match="cannot write"):
