@@ -32,11 +32,16 @@ lint: $(VENV)/.dev  ## Format, lint, types
 	$(BIN)/mypy
 
 test: lint  ## Lint, types and all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not alone"
+	$(BIN)/python -m pytest -m alone -n 0
 
 lock: $(VENV)/.dev  ## Renew the lock files (needs uv)
 	uv pip compile pyproject.toml --extra build --universal --generate-hashes --no-emit-index-url --no-strip-extras --no-annotate --no-header -o requirements.lock
 	uv pip compile pyproject.toml --extra build --extra dev -c requirements.lock --universal --generate-hashes --no-emit-index-url --no-strip-extras --no-annotate --no-header -o requirements-dev.lock
+
+docs: $(VENV)/.dev  ## Build the guides into site/
+	$(BIN)/mkdocs build --strict
+
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

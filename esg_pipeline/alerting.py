@@ -1,12 +1,11 @@
-"""When a day's run, or who watches it, raises which alert; the alerts themselves are `alerts/`.
+"""When a day's run raises which alert; the alerts themselves are `alerts/`.
 
-A rule here turns facts of the day into a condition of DESIGN §9. It writes to the outbox and sends
+A rule here turns facts of the run into a condition of DESIGN §9. It writes to the outbox and sends
 nothing, and no trouble with alerts ever changes how a run ends.
 """
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import pyarrow as pa
@@ -24,15 +23,21 @@ from esg_pipeline.alerts import (
 )
 from esg_pipeline.day import AccountListHeld, DayHold, DeadlineExceeded, count_statuses
 from esg_pipeline.delivery import DeliveryError
-from esg_pipeline.ledger import Edition, Ledger, LedgerUnavailable
+from esg_pipeline.ledger import Ledger, LedgerUnavailable
 from esg_pipeline.ratings import ProcessingStatus, Reason
 from esg_pipeline.scoring import ApiUnauthorized, Progress
 from esg_pipeline.settings import Settings
+from esg_pipeline.watching import judge_day
 
 log = logging.getLogger(__name__)
 
 OVERRUN_SUSTAINED = timedelta(minutes=1)
 """An estimate past the end must last so long (or a tenth of a short window) to be believed."""
+STANDSTILL = timedelta(minutes=10)
+"""If nothing is answered for so long (or a quarter of a short window) there is no estimate, and
+people hear that there is none."""
+LEDGER_PAUSE = timedelta(seconds=30)
+"""How long a ledger that did not take an alert is left alone."""
 
 CONDITION_OF_ENDING: dict[type[Exception], Condition] = {
     AccountListHeld: Condition.ACCOUNT_LIST_HELD,
@@ -55,11 +60,21 @@ def alert_ending(
     facts = AlertFacts(since=clock.now_utc(), run_id=run_id, cause=_cause(ending))
     try:
         if ledger is not None:
-            raise_alert(ledger, day, condition, facts)
+            for each in _what_it_means(ledger, settings, day, condition, facts.since):
+                raise_alert(ledger, day, each, facts)
             return
     except LedgerUnavailable as error:
         log.error("the alert %s of %s is sent without the ledger: %s", condition, day, error)
     send_without_ledger(settings, day, condition, facts, dagster_url=settings.dagster_url)
+
+
+def _what_it_means(
+    ledger: Ledger, settings: Settings, day: date, condition: Condition, now: datetime
+) -> list[Condition]:
+    """A run that came too late may be a retry: the day may have begun, or be delivered."""
+    if condition is not Condition.NOT_STARTED:
+        return [condition]
+    return [finding.condition for finding in judge_day(ledger, settings, day, now)]
 
 
 def _cause(ending: Exception) -> str:
@@ -98,47 +113,83 @@ class ProgressAlerts:
     def __init__(self, hold: DayHold, settings: Settings) -> None:
         self._hold = hold
         self._threshold = settings.failure_threshold
+        self._failed_before = _count_failed(hold)
         self._raised: set[Condition] = set()
         self._late_since: datetime | None = None
+        self._answered = 0
+        self._stands_since = clock.now_utc()
+        self._ledger_pause_ends = self._stands_since
 
     def __call__(self, progress: Progress) -> None:
-        if progress.failed > self._threshold * progress.total:
+        failed = self._failed_before + progress.failed
+        if is_above(failed, progress.total, self._threshold):
             self._raise(Condition.FAILURE_SHARE, progress)
-        self._watch_estimate(progress)
+        if progress.outcomes.get(Reason.IDENTITY_MISMATCH):
+            self._raise(Condition.IDENTITY_MISMATCH, progress)
+        if self._is_late(progress) or self._stands_still(progress):
+            self._raise(Condition.PROJECTED_OVERRUN, progress)
 
-    def _watch_estimate(self, progress: Progress) -> None:
+    def _is_late(self, progress: Progress) -> bool:
         window, now = self._hold.window, clock.now_utc()
         if progress.eta is None or progress.eta <= window.calls_end_at:
             self._late_since = None
-            return
+            return False
         self._late_since = self._late_since or now
         sustained = min(OVERRUN_SUSTAINED, (window.calls_end_at - window.started_at) / 10)
-        if now - self._late_since >= sustained:
-            self._raise(Condition.PROJECTED_OVERRUN, progress)
+        return now - self._late_since >= sustained
+
+    def _stands_still(self, progress: Progress) -> bool:
+        window, now = self._hold.window, clock.now_utc()
+        if progress.answered > self._answered or progress.answered == progress.total:
+            self._answered, self._stands_since = progress.answered, now
+        standstill = min(STANDSTILL, (window.calls_end_at - window.started_at) / 4)
+        return now - self._stands_since >= standstill
 
     def _raise(self, condition: Condition, progress: Progress) -> None:
-        if condition in self._raised:
+        now = clock.now_utc()
+        if condition in self._raised or now < self._ledger_pause_ends:
             return
-        self._raised.add(condition)
         facts = AlertFacts(
-            since=clock.now_utc(),
+            since=now,
             run_id=self._hold.edition.run_id,
             edition=self._hold.edition.number,
             accounts=progress.total,
             answered=progress.answered,
-            failed=progress.failed,
+            failed=self._failed_before + progress.failed,
             threshold=self._threshold,
+            mismatches=progress.outcomes.get(Reason.IDENTITY_MISMATCH),
             estimated_finish=progress.eta,
             deadline=self._hold.window.deadline_at,
         )
-        _raise_if_possible(self._hold, condition, facts)
+        if _raise_if_possible(self._hold, condition, facts):
+            self._raised.add(condition)
+        else:
+            self._ledger_pause_ends = now + LEDGER_PAUSE
 
 
-def _raise_if_possible(hold: DayHold, condition: Condition, facts: AlertFacts) -> None:
+def _count_failed(hold: DayHold) -> int:
+    """Accounts that an earlier run of the same edition has given up."""
+    try:
+        return hold.ledger.counts(hold.edition)[ProcessingStatus.FAILED]
+    except LedgerUnavailable:
+        return 0  # the alert may come later for it, not wrongly
+
+
+def is_above(failed: int, accounts: int, threshold: float) -> bool:
+    """Whether strictly more than the threshold share Failed.
+
+    Divided, not multiplied: 0.29 * 100 is less than 29 in floating point.
+    """
+    return accounts > 0 and failed / accounts > threshold
+
+
+def _raise_if_possible(hold: DayHold, condition: Condition, facts: AlertFacts) -> bool:
     try:
         raise_alert(hold.ledger, hold.day, condition, facts)
     except LedgerUnavailable as error:
         log.error("%s: the alert %s waits for the ledger: %s", hold.day, condition, error)
+        return False
+    return True
 
 
 def alert_delivered(hold: DayHold, settings: Settings, ratings: pa.Table) -> None:
@@ -168,7 +219,7 @@ def alert_delivered(hold: DayHold, settings: Settings, ratings: pa.Table) -> Non
         is_delivered=True,
     )
     wrong = []
-    if failed > settings.failure_threshold * total:
+    if is_above(failed, total, settings.failure_threshold):
         wrong.append(Condition.FAILURE_SHARE)
     if reasons.get(Reason.IDENTITY_MISMATCH):
         wrong.append(Condition.IDENTITY_MISMATCH)
@@ -179,44 +230,3 @@ def alert_delivered(hold: DayHold, settings: Settings, ratings: pa.Table) -> Non
     recover(hold.ledger, hold.day, Cure.DELIVERED if wrong else Cure.GOOD, facts)
     if settings.delivery_note:
         note_delivery(hold.ledger, hold.day, facts)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What somebody who watches the day finds wrong with it."""
-
-    condition: Condition
-    cause: str
-
-
-def judge_day(ledger: Ledger, settings: Settings, day: date, now: datetime) -> list[Finding]:
-    """Look at the effect, not at the scheduler: has a run of the day begun, is it delivered?
-
-    Args:
-        now: Aware.
-    """
-    editions = ledger.editions(day)
-    if any(edition.delivered_at is not None for edition in editions):
-        return []
-    if not editions:
-        if now >= clock.central_time(day, clock.START_WATCH):
-            return [Finding(Condition.NOT_STARTED, "no run of the date has begun to work")]
-        return []
-    if now >= clock.central_time(day, settings.report_deadline):
-        return [Finding(Condition.DEADLINE_EXCEEDED, _standing(ledger, editions[-1]))]
-    return []
-
-
-def _standing(ledger: Ledger, edition: Edition) -> str:
-    holder = ledger.holder(edition.day)
-    work = f"at work: {holder}" if holder else "no run is at work"
-    return f"edition {edition.number} is {edition.state.value} and not delivered; {work}"
-
-
-def raise_findings(ledger: Ledger, day: date, findings: list[Finding]) -> None:
-    """Put what was found into the outbox, once a date and condition."""
-    editions = ledger.editions(day)
-    run_id = editions[-1].run_id if editions else None
-    for finding in findings:
-        facts = AlertFacts(since=clock.now_utc(), run_id=run_id, cause=finding.cause)
-        raise_alert(ledger, day, finding.condition, facts)

@@ -82,8 +82,8 @@ KNOWN_ENDINGS = (
     SettingsError,
     WindowHasPassed,
 )
-NOBODY_NEEDS_TO_HEAR = (LeaseLost, NothingToAskAgain, SettingsError)
-"""The run that took over works, the person who asked sees it; without settings nothing sends."""
+NOBODY_NEEDS_TO_HEAR = (LeaseLost, NothingToAskAgain)
+"""The run that took over works, and the person who asked sees it."""
 
 
 @contextmanager
@@ -302,7 +302,9 @@ def daily_summary(
         if newest is None or newest.manifest is None or row is None:
             raise dg.Failure("the report was delivered without a summary; the log says why")
         names = [each["stored_name"] for each in newest.manifest["files"]]
-    averages = {f"average_{name}": value for name, value in row["averages"].items() if value}
+    averages = {
+        f"average_{name}": value for name, value in row["averages"].items() if value is not None
+    }
     return dg.MaterializeResult(
         metadata={
             **averages,
@@ -329,7 +331,13 @@ def esg_trend(
     with ends_clearly(context, ledger):
         hold = ledger.hold(context.run, partition_date(context))
         rows = history(hold.ledger)
-        opened = store.open()
-        opened.write("FirmESGRatings_trend.html", format_trend_html(rows, last_day=rows[0].day))
-        opened.write("history/daily.parquet", to_parquet(history_table(rows)))
+        try:
+            opened = store.open()
+            opened.write("FirmESGRatings_trend.html", format_trend_html(rows, last_day=rows[0].day))
+            opened.write("history/daily.parquet", to_parquet(history_table(rows)))
+        except DeliveryError as error:
+            # The report is delivered: a page that is a day old must not page anybody.
+            raise dg.Failure(
+                f"the trend page is not renewed: {error}", allow_retries=False
+            ) from None
     return dg.MaterializeResult(metadata={"dagster/row_count": len(rows)})

@@ -10,6 +10,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from esg_pipeline.alerting import is_above
 from esg_pipeline.day import FrozenAccounts, count_statuses
 from esg_pipeline.delivery import DeliveryError, Store, TrustedKeys, verify
 from esg_pipeline.ratings import ProcessingStatus, Reason
@@ -175,7 +176,7 @@ def failure_share(ratings: pa.Table, threshold: float) -> dg.AssetCheckResult:
     total, failed = sum(counts.values()), counts[ProcessingStatus.FAILED]
     return dg.AssetCheckResult(
         check_name=FAILURE_SHARE.name,
-        passed=failed <= threshold * total,
+        passed=not is_above(failed, total, threshold),
         metadata={
             "failed": failed,
             "accounts": total,

@@ -22,7 +22,7 @@ from esg_pipeline.ledger import Ledger
 from esg_pipeline.observability.logs import log_to
 from esg_pipeline.observability.metrics import MetricsPusher
 from esg_pipeline.scoring import Progress, ScoringOutcome
-from esg_pipeline.settings import Settings, load_settings
+from esg_pipeline.settings import Settings, SettingsError, load_settings
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,11 @@ class LedgerResource(dg.ConfigurableResource[None]):
     def alert(self, run: dg.DagsterRun, day: date, ending: Exception) -> None:
         """Let people hear that the run ends badly."""
         log.error("%s: %s", type(ending).__name__, ending)
-        alert_ending(self._ledger, self.settings.load(), day, ending, run_id=run.run_id)
+        try:
+            settings = self.settings.load()
+        except SettingsError:
+            return  # nothing can be sent without settings; the watchdog has its own
+        alert_ending(self._ledger, settings, day, ending, run_id=run.run_id)
 
     def observe(self, progress: Progress) -> None:
         """Let the metrics know how far the scoring is."""

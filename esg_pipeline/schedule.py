@@ -5,7 +5,6 @@ from datetime import UTC, date
 import dagster as dg
 
 from esg_pipeline import clock
-from esg_pipeline.assets import business_days
 from esg_pipeline.resources import SCHEDULED_TAG
 
 TICK_TAG = "esg/tick"
@@ -14,7 +13,6 @@ TICK_TAG = "esg/tick"
 daily_esg_ratings = dg.define_asset_job(
     "daily_esg_ratings",
     selection=dg.AssetSelection.groups("esg_ratings"),
-    partitions_def=business_days,
     # Scoring is one async asset; a process of its own for each step would only lose the lease.
     executor_def=dg.in_process_executor,
     description="Rates every active account of the business date and delivers the report.",

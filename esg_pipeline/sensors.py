@@ -1,10 +1,13 @@
 """The second net: sensors that watch the day, stop what runs too long, and find lost workers.
 
-Each looks at the ledger and at Dagster's runs and acts; the rules are `alerting.py`'s. What these
+Each looks at the ledger and at Dagster's runs and acts; the rules are `watching.py`'s. What these
 sensors do must be harmless when done twice, because a sensor may be late, early or behind.
 """
 
 import json
+import logging
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -12,14 +15,19 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 
 from esg_pipeline import clock
-from esg_pipeline.alerting import Finding, judge_day, raise_findings
 from esg_pipeline.alerts import Condition, count_unsent, send_due
+from esg_pipeline.alerts.bounded import run_bounded
 from esg_pipeline.assets import OUTCOME_TAG
-from esg_pipeline.ledger import Ledger
+from esg_pipeline.day import NothingToAskAgain
+from esg_pipeline.ledger import Edition, LeaseHeld, LeaseHolder, LeaseLost, Ledger
+from esg_pipeline.ledger.process_identity import this_process
 from esg_pipeline.observability.metrics import push_outbox_depth
 from esg_pipeline.resources import SCHEDULED_TAG
 from esg_pipeline.schedule import daily_esg_ratings
 from esg_pipeline.settings import Settings, load_settings
+from esg_pipeline.watching import Finding, days_to_judge, judge_day, raise_findings
+
+log = logging.getLogger(__name__)
 
 ACTIVE = [
     dg.DagsterRunStatus.STARTING,
@@ -27,9 +35,15 @@ ACTIVE = [
     dg.DagsterRunStatus.CANCELING,
 ]
 STOPPED_TAG = "esg/stopped_at_deadline"
+"""Run tag with the run's own id; a run that is started again from that one inherits the tag."""
 START_GRACE = timedelta(minutes=2)
 """A run may take so long from its start to its lease before it counts as lost."""
+TERMINATE_S = 10.0
+RETRY_GRACE = timedelta(minutes=5)
+"""A retry that Dagster has promised must be there after so long."""
 DAYS_LOOKED_BACK = 2
+QUIET_ENDINGS = {kind.__name__ for kind in (LeaseHeld, LeaseLost, NothingToAskAgain)}
+"""Another run works on the date, or the person who asked has been told."""
 
 
 @contextmanager
@@ -55,23 +69,21 @@ def _day_of(run: dg.DagsterRun) -> date | None:
 @dg.sensor(
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="From 05:15 Central: has a run of the day begun to work? At 09:00: is it there?",
+    description="From 05:15 Central: has a run of the day begun to work? At 09:00: is it there? "
+    "And was a day missed altogether?",
 )
 def start_watch(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Raise what is wrong with the day, by the ledger: not by ticks, which prove nothing."""
     now = clock.now_utc()
-    day = clock.business_date(now)
+    today = clock.business_date(now)
+    said = []
     with _ledger() as (ledger, settings):
-        findings = judge_day(ledger, settings, day, now)
-        raise_findings(ledger, day, findings)
+        for day in days_to_judge(ledger, today):
+            findings = judge_day(ledger, settings, day, now)
+            raise_findings(ledger, day, findings)
+            said += [f"{day}: {each.condition}: {each.cause}" for each in findings]
         send_due(ledger, settings, now, dagster_url=settings.dagster_url)
-    return dg.SkipReason(_said(day, findings))
-
-
-def _said(day: date, findings: list[Finding]) -> str:
-    if not findings:
-        return f"{day}: nothing is wrong"
-    return f"{day}: " + "; ".join(f"{each.condition}: {each.cause}" for each in findings)
+    return dg.SkipReason("; ".join(said) or f"{today}: nothing is wrong")
 
 
 @dg.sensor(
@@ -80,39 +92,81 @@ def _said(day: date, findings: list[Finding]) -> str:
     description="At its deadline whatever still runs is terminated.",
 )
 def hard_stop(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Terminate runs past their deadline; one that ignores it is marked canceled next time."""
+    """Terminate runs past their deadline; one that ignores it is canceled and killed next time."""
     now = clock.now_utc()
     stopped = []
     with _ledger() as (ledger, settings):
         for record in _active_runs(context.instance):
             run, day = record.dagster_run, _day_of(record.dagster_run)
-            deadline = None if day is None else _deadline(ledger, settings, run, day)
-            if day is None or deadline is None or now < deadline:
+            if day is None:
                 continue
-            _stop(context.instance, run)
+            edition = _edition_of(ledger, run, day)
+            deadline = _deadline(settings, run, day, edition)
+            if deadline is None or now < deadline:
+                continue
             stopped.append(run.run_id)
-            cause = f"run {run.run_id} still ran at its deadline and was terminated"
-            raise_findings(ledger, day, [Finding(Condition.DEADLINE_EXCEEDED, cause)])
+            wanted = edition or ledger.newest_delivered(day)
+            if wanted is None or wanted.delivered_at is None:
+                cause = f"run {run.run_id} still ran at its deadline and was terminated"
+                raise_findings(ledger, day, [Finding(Condition.DEADLINE_EXCEEDED, cause)])
+            _stop(context.instance, run, ledger.holder(day))
         send_due(ledger, settings, now, dagster_url=settings.dagster_url)
     return dg.SkipReason(f"terminated: {', '.join(stopped)}" if stopped else "nothing runs late")
 
 
-def _deadline(ledger: Ledger, settings: Settings, run: dg.DagsterRun, day: date) -> datetime | None:
+def _edition_of(ledger: Ledger, run: dg.DagsterRun, day: date) -> Edition | None:
+    return next((each for each in ledger.editions(day) if each.run_id == run.run_id), None)
+
+
+def _deadline(
+    settings: Settings, run: dg.DagsterRun, day: date, edition: Edition | None
+) -> datetime | None:
     """The deadline the run gave itself, or the day's if the schedule's run never got so far."""
-    for edition in reversed(ledger.editions(day)):
-        if edition.run_id == run.run_id:
-            return edition.deadline_at
+    if edition is not None:
+        return edition.deadline_at
     if run.tags.get(SCHEDULED_TAG) == "true":
         return clock.central_time(day, settings.report_deadline)
     return None
 
 
-def _stop(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
-    if STOPPED_TAG not in run.tags:
-        instance.add_run_tags(run.run_id, {STOPPED_TAG: "true", "dagster/max_retries": "0"})
-        if instance.run_launcher.terminate(run.run_id):
+def _stop(instance: dg.DagsterInstance, run: dg.DagsterRun, holder: LeaseHolder | None) -> None:
+    """Tell the run to end; what was told before is canceled in any case, and killed."""
+    if run.tags.get(STOPPED_TAG) != run.run_id:
+        instance.add_run_tags(run.run_id, {STOPPED_TAG: run.run_id, "dagster/max_retries": "0"})
+        instance.report_run_canceling(run)
+        if _signal_worker(run, holder, signal.SIGTERM) or _terminate(instance, run):
             return
     instance.report_run_canceled(run, "It ran past its deadline and did not end when told to.")
+    _signal_worker(run, holder, signal.SIGKILL)
+
+
+def _terminate(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Let Dagster do it. Its code server waits for a frozen worker without end; we do not."""
+
+    def terminate() -> bool:
+        try:
+            return bool(instance.run_launcher.terminate(run.run_id))
+        except Exception as error:  # the server that launched it is gone
+            log.warning("Dagster cannot end run %s: %s", run.run_id, type(error).__name__)
+            return False
+
+    return run_bounded({run.run_id: terminate}, timeout_s=TERMINATE_S).get(run.run_id, False)
+
+
+def _signal_worker(
+    run: dg.DagsterRun, holder: LeaseHolder | None, signal_number: signal.Signals
+) -> bool:
+    """Signal the run's process, if it is one of this machine: Dagster cannot reach all of them."""
+    if holder is None or holder.run_id != run.run_id or holder.is_dead:
+        return False
+    machine = this_process().machine
+    if not machine or holder.process.machine != machine:
+        return False
+    try:
+        os.kill(holder.process.pid, signal_number)
+    except OSError:  # it has just ended, or is another user's
+        return False
+    return True
 
 
 @dg.sensor(
@@ -169,7 +223,7 @@ def alert_reconciler(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     with _ledger() as (ledger, settings):
         for record in context.instance.get_run_records(filters):
             run, day = record.dagster_run, _day_of(record.dagster_run)
-            if day is None or not _needs_a_word(ledger, run, day):
+            if day is None or _is_retried(record, now) or not _needs_a_word(ledger, run, day):
                 continue
             found += 1
             cause = f"run {run.run_id} failed; its page in Dagster says why"
@@ -179,9 +233,21 @@ def alert_reconciler(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     return dg.SkipReason(f"failed runs without a delivery: {found}; {report}")
 
 
+def _is_retried(record: dg.RunRecord, now: datetime) -> bool:
+    """Whether Dagster starts the run again; one of the command line it cannot, whatever it says."""
+    run = record.dagster_run
+    if run.tags.get("dagster/will_retry") != "true" or run.remote_job_origin is None:
+        return False
+    ended = datetime.fromtimestamp(record.end_time or now.timestamp(), UTC)
+    return "dagster/auto_retry_run_id" in run.tags or now - ended < RETRY_GRACE
+
+
 def _needs_a_word(ledger: Ledger, run: dg.DagsterRun, day: date) -> bool:
-    """Whether a failed run left its day undone, and said nothing itself."""
-    if run.tags.get("dagster/will_retry") == "true" or OUTCOME_TAG in run.tags:
+    """Whether a failed run left its day undone, has told nobody, and no later run took over."""
+    outcome = run.tags.get(OUTCOME_TAG)
+    if outcome in QUIET_ENDINGS or (outcome is not None and ledger.alerts(day)):
         return False
     editions = ledger.editions(day)
-    return not editions or editions[-1].delivered_at is None
+    if not editions:
+        return True
+    return editions[-1].run_id == run.run_id and editions[-1].delivered_at is None

@@ -7,6 +7,7 @@ reads settings and nothing else: it opens no connection, and it never prints a s
 import difflib
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from datetime import time
 from pathlib import Path
@@ -22,6 +23,17 @@ from sqlalchemy.exc import ArgumentError
 
 PREFIX = "ESG_"
 DEFAULT_HOME = ".dagster_home"
+ANSWER_FIELDS = (
+    "status",
+    "portfolio_id",
+    "analysis_date",
+    "overall_esg_score",
+    "environmental_score",
+    "social_score",
+    "governance_score",
+    "primary_esg_focus",
+    "primary_focus_score",
+)
 
 
 class SettingsError(Exception):
@@ -155,7 +167,7 @@ class Settings(BaseSettings):
     report_deadline: time = Field(
         time(9, 0), description="Time of day, America/Chicago, by which the report is delivered."
     )
-    deadline_reserve: Annotated[float, Field(ge=0)] = Field(
+    deadline_reserve: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         600, description="Seconds before the deadline at which calls end and the report is made."
     )
     report_bom: bool = Field(False, description="Start the report with a UTF-8 byte order mark.")
@@ -251,7 +263,11 @@ class Settings(BaseSettings):
         if url is None:
             return None
         text = url.get_secret_value()
-        scheme = text.partition("://")[0]
+        scheme, separator, _ = text.partition("://")
+        if not separator or not re.fullmatch(r"[a-z0-9+]{1,40}", scheme):
+            raise ValueError(
+                "has no scheme; write for example postgresql+psycopg://user:password@host/name"
+            )
         if scheme in ("http", "https"):
             _checked_http_url(text)
         elif scheme != "file":
@@ -259,7 +275,7 @@ class Settings(BaseSettings):
                 make_url(text).get_dialect()
             except (ArgumentError, ImportError) as error:
                 raise ValueError(
-                    f"not a usable database URL (scheme {scheme[:40]!r}); write for example "
+                    f"not a usable database URL (scheme {scheme!r}); write for example "
                     "sqlite:///folder/file.db or postgresql+psycopg://user:password@host/name"
                 ) from error
         return url
@@ -280,6 +296,31 @@ class Settings(BaseSettings):
             if not key.startswith("age1"):
                 raise ValueError(f"{key[:12]!r}… is not an age public key; it starts with age1")
         return keys
+
+    @check("api_token", "accounts_token", "api_oauth_client_secret")
+    @classmethod
+    def _fits_a_header(cls, token: SecretStr | None) -> SecretStr | None:
+        """A secret file usually ends with a newline; anything else odd would spoil every call."""
+        if token is None:
+            return None
+        text = token.get_secret_value().strip()
+        if not text or not re.fullmatch(r"[!-~]+", text):
+            raise ValueError("must be printable ASCII without spaces; look for a stray character")
+        return SecretStr(text)
+
+    @check("report_deadline")
+    @classmethod
+    def _central_time(cls, at: time) -> time:
+        if at.tzinfo is not None:
+            raise ValueError("must be a time of day without an offset; it is Central Time")
+        return at
+
+    @check(*(f"api_field_{name}" for name in ANSWER_FIELDS))
+    @classmethod
+    def _dotted_path(cls, path: str) -> str:
+        if not all(path.split(".")):
+            raise ValueError("must be names joined by single dots")
+        return path
 
     @check("log_syslog_url")
     @classmethod
@@ -304,9 +345,7 @@ class Settings(BaseSettings):
     @check("pagerduty_url")
     @classmethod
     def _https(cls, url: str) -> str:
-        if not url.startswith("https://"):
-            raise ValueError("must start with https://")
-        return url
+        return _checked_http_url(url)
 
     @check("pushgateway_url")
     @classmethod
@@ -413,8 +452,11 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """
     environ = os.environ if environ is None else environ
     known = {setting_name(field) for field in Settings.model_fields}
-    given = {name.upper() for name in [*environ, *dotenv_values(".env")]}
     problems = []
+    try:
+        given = {name.upper() for name in [*environ, *dotenv_values(".env")]}
+    except UnicodeDecodeError:
+        raise SettingsError([".env: is not UTF-8 text; save it as UTF-8"]) from None
     for name in sorted(name for name in given - known if name.startswith(PREFIX)):
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else "see docs/settings.md for the names"

@@ -67,7 +67,14 @@ def test_the_defaults_are_those_of_the_design(monkeypatch):
         ("ESG_STORE_RECIPIENTS", "AGE-SECRET-KEY-1hunter2", "holds a secret key"),
         ("ESG_SMTP_URL", "mail://user:hunter2@host", "smtp://"),
         ("ESG_SMTP_URL", "smtp://user:hunter2@host:port", "port"),
-        ("ESG_PAGERDUTY_URL", "http://127.0.0.1:8080", "https://"),
+        ("ESG_PAGERDUTY_URL", "http://events.example.com", "https://"),
+        ("ESG_ACCOUNTS_URL", "user:hunter2@host/db", "no scheme"),
+        ("ESG_LEDGER_URL", "postgresql+psycopg:/user:hunter2@host/db", "no scheme"),
+        ("ESG_API_TOKEN", "hunter2 hunter2", "printable ASCII"),
+        ("ESG_API_TOKEN", "hunter2\x07", "printable ASCII"),
+        ("ESG_DEADLINE_RESERVE", "inf", "finite"),
+        ("ESG_REPORT_DEADLINE", "09:00+05:00", "Central Time"),
+        ("ESG_API_FIELD_STATUS", "a..b", "single dots"),
         ("ESG_PUSHGATEWAY_URL", "ftp://user:hunter2@host", "http(s)://"),
         ("ESG_LOG_SYSLOG_URL", "syslog://host", "syslog+tls://"),
     ],
@@ -113,6 +120,16 @@ def test_half_an_oauth_configuration_names_what_is_missing(monkeypatch):
         "ESG_API_OAUTH_TOKEN_URL",
         "ESG_API_OAUTH_CLIENT_SECRET",
     ]
+
+
+def test_a_token_from_a_file_may_end_with_a_newline(monkeypatch):
+    settings = load(monkeypatch, ESG_API_TOKEN="tok-canary\n")
+    assert settings.api_token.get_secret_value() == "tok-canary"
+
+
+def test_an_env_file_that_is_not_utf8_is_one_line(monkeypatch, tmp_path):
+    (tmp_path / ".env").write_bytes(b"ESG_API_TOKEN=\xff\n")
+    assert problems(monkeypatch) == [".env: is not UTF-8 text; save it as UTF-8"]
 
 
 def test_http_is_fine_on_every_loopback_address(monkeypatch):

@@ -20,7 +20,6 @@ from esg_pipeline.cli.home import (
     by_option,
     date_option,
     end,
-    ends_with_one_line,
     opened_ledger,
     settings_or_exit,
 )
@@ -44,6 +43,7 @@ def _audited(settings: Settings, by: str, action: str, day: date) -> Iterator["L
 
     Without the ledger nothing is shown, because nothing could be logged.
     """
+    from esg_pipeline.day import NothingToRebuild
     from esg_pipeline.delivery import DeliveryError
 
     with opened_ledger(settings) as ledger:
@@ -51,7 +51,7 @@ def _audited(settings: Settings, by: str, action: str, day: date) -> Iterator["L
         edition = newest.number if newest else None
         try:
             yield ledger
-        except (DeliveryError, SettingsError) as error:
+        except (DeliveryError, NothingToRebuild, OSError, SettingsError) as error:
             ledger.audit(by, action, day=day, edition=edition, outcome="failed")
             end(ExitCode.FAILED, str(error))
         ledger.audit(by, action, day=day, edition=edition, outcome="done")
@@ -122,14 +122,13 @@ def verify(day: date) -> None:
 @by_option
 def rebuild(day: date, edition: int | None, out: Path | None, by: str) -> None:
     """Make an edition again from the ledger and compare it with what was delivered."""
-    from esg_pipeline.day import NothingToRebuild, rebuild_files
+    from esg_pipeline.day import rebuild_files
     from esg_pipeline.delivery import open_store
     from esg_pipeline.delivery.private_files import replace_private
 
     settings = settings_or_exit()
     with _audited(settings, by, "rebuild", day) as ledger:
-        with ends_with_one_line(NothingToRebuild):
-            made, files = rebuild_files(ledger, open_store(settings), settings, day, edition)
+        made, files = rebuild_files(ledger, open_store(settings), settings, day, edition)
         delivered = {each["name"]: each["sha256"] for each in (made.manifest or {})["files"]}
         same = True
         for suffix, content in files.items():
@@ -138,6 +137,7 @@ def rebuild(day: date, edition: int | None, out: Path | None, by: str) -> None:
             same &= is_same
             click.echo(f"{name}: {'the same bytes' if is_same else 'DIFFERS from the delivery'}")
             if out is not None:
+                out.mkdir(parents=True, exist_ok=True, mode=0o700)
                 replace_private(out / name, content)
     sys.exit(ExitCode.DELIVERED if same else ExitCode.FAILED)
 
@@ -146,9 +146,15 @@ def print_rows(content: bytes, rows: int) -> None:
     """Print the first rows of a report as a table."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
     table = Table(*next(lines))
     for _, line in zip(range(rows), lines, strict=False):
-        table.add_row(*line)
+        table.add_row(*(Text(_printable(cell)) for cell in line))
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def _printable(cell: str) -> str:
+    """The cell without what a terminal would act on."""
+    return "".join(each if each.isprintable() else "�" for each in cell)

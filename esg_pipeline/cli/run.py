@@ -69,6 +69,14 @@ def _check_can_ask_again(settings: Settings, day: date, asked: dict[str, Any]) -
 
     request = RunRequest(asked["failed_only"], tuple(asked["accounts"]))
     with opened_ledger(settings) as ledger:
+        begun = next((each for each in ledger.editions(day) if each.delivered_at is None), None)
+        if begun is not None and begun.mode != request.mode:
+            click.echo(
+                f"{day}: edition {begun.number} is not delivered yet and is finished first, as "
+                f"{begun.mode}; ask again for what you want when it is.",
+                err=True,
+            )
+            return
         try:
             check_can_ask_again(ledger, day, request)
         except NothingToAskAgain as nothing:
@@ -123,11 +131,22 @@ def run_here(settings: Settings, day: date, asked: dict[str, Any]) -> ExitCode:
     if outcome == "LeaseHeld":
         click.echo(f"{day}: another run already works on this date; no call was made.", err=True)
         return ExitCode.ALREADY_RUNNING
-    if not result.success:
-        click.echo(_why(result), err=True)
-        click.echo(f"Dagster run {result.run_id} has the details: `make ui`.", err=True)
-        return ExitCode.FAILED
-    return _say_delivered(settings, day)
+    if result.success:
+        return _say_delivered(settings, day)
+    click.echo(_why(result), err=True)
+    if outcome == "SettingsError":
+        return ExitCode.USAGE
+    click.echo(f"Dagster run {result.run_id} has the details: `make ui`.", err=True)
+    if _has_delivered(settings, day, result.run_id):
+        click.echo("The report itself is delivered:", err=True)
+        return _say_delivered(settings, day)
+    return ExitCode.FAILED
+
+
+def _has_delivered(settings: Settings, day: date, run_id: str) -> bool:
+    with opened_ledger(settings) as ledger:
+        edition = ledger.newest_delivered(day)
+    return edition is not None and edition.run_id == run_id
 
 
 def _why(result: Any) -> str:
@@ -152,6 +171,7 @@ def _root(error: Any) -> str:
 
 
 def _say_delivered(settings: Settings, day: date) -> ExitCode:
+    from esg_pipeline.alerting import is_above
     from esg_pipeline.ratings import file_stem
 
     with opened_ledger(settings) as ledger:
@@ -165,7 +185,7 @@ def _say_delivered(settings: Settings, day: date) -> ExitCode:
         f"{successful} Successful, {partial} Partial, {failed} Failed"
     )
     click.echo(f"Store: {settings.store_location}")
-    if failed > settings.failure_threshold * total:
+    if is_above(failed, total, settings.failure_threshold):
         click.echo(
             f"{failed / total:.2%} of the accounts failed, more than "
             f"{settings.failure_threshold:.2%}. The error log says why; ask again with "

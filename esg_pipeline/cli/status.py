@@ -20,7 +20,7 @@ def status() -> None:
     with opened_ledger(settings) as ledger:
         holder = ledger.holder(today())
         days = {edition.day: edition for edition in ledger.recent_days(DAYS)}
-        alerts = ledger.open_alerts()
+        alerts = [each for each in ledger.open_alerts() if each.condition != "recovered"]
     console = Console(width=None if sys.stdout.isatty() else 120)
     if holder is None:
         console.print(f"{today()}: no run is at work")

@@ -1,11 +1,11 @@
 """`esg-pipeline watchdog`: the third net, for a timer outside Dagster.
 
 It looks at the ledger and at the heartbeats of Dagster's daemon, raises and sends what is wrong,
-and exits non-zero, so that the timer's own failure hook fires too.
+and exits non-zero, so that the timer's own failure hook fires too. It starts and stops nothing.
 """
 
-import time
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import date, datetime
 
 import click
 
@@ -15,7 +15,10 @@ from esg_pipeline.settings import Settings
 
 HEARTBEAT_MAX_AGE_S = 120
 """Dagster itself takes a daemon for alive until half an hour after its last heartbeat."""
-NEEDED_DAEMONS = ("SCHEDULER", "SENSOR", "QUEUED_RUN_COORDINATOR")
+NEEDED_DAEMONS = ("SCHEDULER", "SENSOR", "QUEUED_RUN_COORDINATOR", "EVENT_LOG_CONSUMER")
+"""They start the day, watch it, launch its run and start a crashed one again."""
+TOLD_FILE = "told_without_ledger"
+"""In the Dagster home: the day whose missing ledger people have heard of."""
 
 
 @click.command()
@@ -26,39 +29,47 @@ def watchdog() -> None:
     """
     settings = settings_or_exit()
     now = clock.now_utc()
-    problems = [*_problems_of_the_day(settings, now), *silent_daemons(time.time())]
+    silent = silent_daemons(now.timestamp())
+    problems = [*_problems_of_the_day(settings, now, silent), *silent]
     if problems:
         end(ExitCode.FAILED, "\n".join(problems))
     click.echo(f"{clock.business_date(now)}: all is well")
 
 
-def _problems_of_the_day(settings: Settings, now: datetime) -> list[str]:
-    from esg_pipeline.alerting import judge_day, raise_findings
-    from esg_pipeline.alerts import (
-        AlertFacts,
-        Condition,
-        count_unsent,
-        send_due,
-        send_without_ledger,
-    )
+def _problems_of_the_day(settings: Settings, now: datetime, silent: Sequence[str]) -> list[str]:
+    from esg_pipeline.alerts import count_unsent, send_due
     from esg_pipeline.ledger import Ledger, LedgerUnavailable
     from esg_pipeline.observability.metrics import push_outbox_depth
+    from esg_pipeline.watching import judge_day, judge_silence, raise_findings
 
     day = clock.business_date(now)
     try:
         ledger = Ledger.open(settings.ledger_location)
         try:
             findings = judge_day(ledger, settings, day, now)
-            raise_findings(ledger, day, findings)
+            raise_findings(ledger, day, [*findings, *judge_silence(ledger, day, now, silent)])
             send_due(ledger, settings, now, dagster_url=settings.dagster_url)
             push_outbox_depth(settings, count_unsent(ledger, settings))
         finally:
             ledger.close()
     except LedgerUnavailable as error:
-        facts = AlertFacts(since=now, cause=f"the ledger cannot be reached: {error}")
-        send_without_ledger(settings, day, Condition.RUN_FAILED, facts)
-        return [f"{day}: {facts.cause}"]
+        cause = f"the ledger cannot be reached: {error}"
+        _tell_without_ledger(settings, day, now, cause)
+        return [f"{day}: {cause}"]
     return [f"{day}: {each.condition}: {each.cause}" for each in findings]
+
+
+def _tell_without_ledger(settings: Settings, day: date, now: datetime, cause: str) -> None:
+    """Send it at once, and not again each time the timer comes round this day."""
+    from esg_pipeline.alerts import AlertFacts, Condition, send_without_ledger
+
+    told = settings.home / TOLD_FILE
+    if told.exists() and told.read_text() == str(day):
+        return
+    facts = AlertFacts(since=now, cause=cause)
+    results = send_without_ledger(settings, day, Condition.RUN_FAILED, facts)
+    if any(each.is_fine for each in results):
+        told.write_text(str(day))
 
 
 def daemon_has_run() -> bool:
@@ -77,8 +88,11 @@ def silent_daemons(now: float) -> list[str]:
     """
     import dagster as dg
 
-    with dg.DagsterInstance.get() as instance:
-        beats = instance.get_daemon_heartbeats()
+    try:
+        with dg.DagsterInstance.get() as instance:
+            beats = instance.get_daemon_heartbeats()
+    except Exception as error:  # whatever its database has to say
+        return [f"dagster: its instance cannot be read ({type(error).__name__}); see its database"]
     problems = []
     for name in NEEDED_DAEMONS:
         beat = beats.get(name)

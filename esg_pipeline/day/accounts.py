@@ -1,5 +1,6 @@
 """Freezing the account list of an edition: read once, checked, kept, the same for every resume."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -15,10 +16,12 @@ from esg_pipeline.accounts import (
     read_with_patience,
 )
 from esg_pipeline.day.hold import DayHold
-from esg_pipeline.delivery import Store
+from esg_pipeline.delivery import DeliveryInvalid, MissingFromStore, Store, open_signer
 from esg_pipeline.ledger import Edition
 from esg_pipeline.parquet import from_parquet, to_parquet
 from esg_pipeline.settings import Settings
+
+log = logging.getLogger(__name__)
 
 SOURCE_PATIENCE = timedelta(minutes=30)
 """How long a scheduled run waits for an account source that is down (FAULTS B3)."""
@@ -55,7 +58,8 @@ def freeze_accounts(
     """Check the store, read the list once, and keep it for the edition.
 
     A resumed edition keeps its list; a rerun of some accounts keeps the list of the edition it
-    amends. The store is tried first, so that one that cannot be written is found before any call.
+    amends. Keys and store are tried first, so that what would fail at the end is found before any
+    call.
 
     Raises:
         DeliveryError: the store cannot be used.
@@ -63,6 +67,7 @@ def freeze_accounts(
         AccountListHeld: the list shrank by more than `ESG_ACCOUNTS_MAX_DROP` and nobody
             released it (DESIGN §4).
     """
+    open_signer(settings.keys_folder)
     store.preflight()
     store.sweep(hold.day, now=clock.now_utc())
     previous = hold.ledger.previous_account_count(hold.day)
@@ -85,9 +90,15 @@ def snapshot_name(edition: Edition) -> str:
 def read_snapshot(store: Store, edition: Edition) -> pa.Table | None:
     """The account list an edition was made for, or None if it is not on the store, whole."""
     name = snapshot_name(edition)
-    if edition.accounts_sha256 is None or not store.exists(name):
+    if edition.accounts_sha256 is None:
         return None
-    table = from_parquet(store.read(name))
+    try:
+        table = from_parquet(store.read(name))
+    except MissingFromStore:
+        return None
+    except (DeliveryInvalid, pa.ArrowException) as error:
+        log.error("%s: cannot be used: %s", name, error)
+        return None
     return table if account_list_sha256(table) == edition.accounts_sha256 else None
 
 

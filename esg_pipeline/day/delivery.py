@@ -1,7 +1,7 @@
 """Delivering an edition, and making one again: from checked rows to verified, signed files."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -87,7 +87,7 @@ def deliver_edition(
     ratings = hold.ledger.ratings(edition)
     counts = count_statuses(ratings)
     signer = open_signer(settings.keys_folder)
-    files = _format_files(settings, report, ratings)
+    files = _format_files(report, ratings, _format(settings))
     changed = _changes(hold, store, report)
     summary = _summarise(hold, settings, accounts, ratings, files[".csv"], changed, signer)
     if summary is not None:
@@ -119,13 +119,21 @@ def deliver_edition(
         raise DeliveryError(f"{error}. {_keep_sealed(settings, files, facts)}") from error
     with hold.lease.fence():
         hold.ledger.mark_delivered(hold.lease, edition, manifest=manifest)
-        if summary is not None:
-            hold.ledger.set_metrics(hold.lease, edition, summary.metrics)
+        metrics = {} if summary is None else summary.metrics
+        hold.ledger.set_metrics(hold.lease, edition, {**metrics, "format": _format(settings)})
         on_delivered(ratings)
-    for sealed in pending_sealed(settings):
-        if sealed.facts.day == hold.day:
-            sealed.discard()
+    _discard_sealed(settings, hold.day)
     return Delivered(manifest, counts, None if summary is None else summary.drift)
+
+
+def _discard_sealed(settings: Settings, day: date) -> None:
+    """Remove sealed copies of a date that is delivered now; they are no longer of use."""
+    try:
+        for sealed in pending_sealed(settings):
+            if sealed.facts.day == day:
+                sealed.discard()
+    except DeliveryError as error:
+        log.warning("%s: the sealed copy is still there: %s", day, error)
 
 
 @contextmanager
@@ -151,14 +159,14 @@ def _keep_sealed(settings: Settings, files: dict[str, bytes], facts: DeliveryFac
     )
 
 
-def _format_files(settings: Settings, report: pa.Table, ratings: pa.Table) -> dict[str, bytes]:
+def _format(settings: Settings) -> dict[str, bool]:
+    """How the report is written; kept with the edition, so that it can be made again later."""
+    return {"bom": settings.report_bom, "formula_guard": settings.report_formula_guard}
+
+
+def _format_files(report: pa.Table, ratings: pa.Table, how: Mapping[str, bool]) -> dict[str, bytes]:
     """The plain contents of an edition's files, by suffix; the same inputs give the same bytes."""
-    return {
-        ".csv": format_report(
-            report, bom=settings.report_bom, formula_guard=settings.report_formula_guard
-        ),
-        "_errors.csv": format_error_log(ratings),
-    }
+    return {".csv": format_report(report, **how), "_errors.csv": format_error_log(ratings)}
 
 
 class NothingToRebuild(Exception):
@@ -186,7 +194,8 @@ def rebuild_files(
             f"({snapshot_name(edition)})"
         )
     ratings = ledger.ratings(edition)
-    return edition, _format_files(settings, build_report(accounts, ratings), ratings)
+    how = edition.metrics.get("format") or _format(settings)
+    return edition, _format_files(build_report(accounts, ratings), ratings, how)
 
 
 def _summarise(

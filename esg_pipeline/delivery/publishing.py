@@ -190,13 +190,21 @@ def _whole_manifest(store: Store, facts: DeliveryFacts, trusted: TrustedKeys) ->
 
 
 def _is_of(manifest: Manifest, files: Mapping[str, bytes], store: Store) -> bool:
-    """Whether a manifest already states exactly these files, encrypted as the store does now."""
+    """Whether a manifest already states these files, encrypted as the store does now.
+
+    The CSV files decide; a summary made later differs in its times only.
+    """
     stated = {file["name"]: file["sha256"] for file in manifest["files"]}
     stem = file_stem(date.fromisoformat(manifest["date"]))
-    wanted = {
-        stem + suffix: hashlib.sha256(content).hexdigest() for suffix, content in files.items()
-    }
-    return stated == wanted and manifest["encryption"] == store.encryption
+    return (
+        stated.keys() == {stem + suffix for suffix in files}
+        and manifest["encryption"] == store.encryption
+        and all(
+            stated[stem + suffix] == hashlib.sha256(content).hexdigest()
+            for suffix, content in files.items()
+            if suffix.endswith(".csv")
+        )
+    )
 
 
 def _stored_names(manifest: Manifest) -> list[str]:

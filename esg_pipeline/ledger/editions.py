@@ -273,8 +273,9 @@ def _resume(
         **run,
         state=EditionState.OPEN,
         held_because=None,
-        asked_by=found.asked_by or asked_by,
-        reason=found.reason or reason,
+        # Name and reason belong together: the reason of one person is never put to another's name.
+        asked_by=asked_by if reason else found.asked_by or asked_by,
+        reason=reason or found.reason,
     )
     resumed = _first(connection, select(editions).where(editions.c.id == found.id))
     assert resumed is not None  # noqa: S101 - it is locked by the lease

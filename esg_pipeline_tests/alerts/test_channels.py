@@ -9,7 +9,6 @@ import trustme
 from pydantic import ValidationError
 
 from esg_pipeline.alerts.channels import Channel, ChannelError, open_channels
-from esg_pipeline.alerts.channels.pagerduty import PagerDutyChannel
 from esg_pipeline_tests.alerts.facts import message
 from esg_pipeline_tests.servers.pagerduty import ROUTING_KEY
 from esg_pipeline_tests.servers.smtp import PASSWORD, MailServer, SilentServer
@@ -184,13 +183,21 @@ class TestPagerDuty:
         assert "no answer" in text
         assert pagerduty.attempts == 1
 
-    def test_http_is_refused_before_the_key_leaves(self, webhook, make_settings):
+    def test_http_away_from_loopback_is_refused_before_the_key_leaves(self, make_settings):
+        with pytest.raises(ValidationError, match="http:// is only allowed for loopback"):
+            make_settings(
+                pagerduty_routing_key=ROUTING_KEY, pagerduty_url="http://events.example.com"
+            )
+
+    def test_http_on_loopback_is_a_trial(self, webhook, make_settings):
         plain = f"http://127.0.0.1:{webhook.port}"
-        with pytest.raises(ValidationError, match="must start with https://"):
-            make_settings(pagerduty_routing_key=ROUTING_KEY, pagerduty_url=plain)
-        channel = PagerDutyChannel(ROUTING_KEY, plain)
-        assert "must be an https:// URL" in refusal(channel)
+        channel = only(
+            open_channels(make_settings(pagerduty_routing_key=ROUTING_KEY, pagerduty_url=plain))
+        )
+        assert "for a trial only" in channel.check()
         assert webhook.attempts == 0
+        assert "not PagerDuty's" in refusal(channel)  # it is only a webhook
+        assert webhook.attempts == 1
 
     def test_a_certificate_of_a_stranger_is_refused(self, pagerduty, make_settings, monkeypatch):
         monkeypatch.delenv("SSL_CERT_FILE")

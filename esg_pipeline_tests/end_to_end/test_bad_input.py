@@ -1,12 +1,13 @@
 """Bad input: the right exit code, one line that says what to do, and nothing half done."""
 
 import sqlite3
+import subprocess
 from datetime import timedelta
 
 import pytest
 
 from esg_pipeline_tests.end_to_end.conftest import ACCOUNTS
-from esg_pipeline_tests.end_to_end.job import DAY, check_invariants
+from esg_pipeline_tests.end_to_end.job import COMMAND, DAY, check_invariants
 
 YESTERDAY = DAY - timedelta(days=1)
 
@@ -126,4 +127,35 @@ def test_a_list_that_shrank_is_held_and_a_named_person_releases_it(job, firm, tm
     assert firm.counts().total == 0
     released = job.run("--by", "Ann Officer", "--reason", "branch sold", **half)
     assert released.returncode == 0, released.stderr
-    assert job.delivered().manifest["rows"] == 30
+    manifest = job.delivered().manifest
+    assert manifest["rows"] == 30
+    assert (manifest["asked_by"], manifest["reason"]) == ("Ann Officer", "branch sold")
+
+
+def test_a_key_that_cannot_sign_is_found_before_the_first_call_and_people_hear(job, firm):
+    keys = job.home / "keys"
+    keys.mkdir(parents=True)
+    (keys / "manifest_signing_key.pem").write_text("not a key")
+    done = job.run()
+    assert done.returncode == 2
+    assert "manifest_signing_key.pem" in done.stderr
+    says_no_trace(done)
+    assert firm.counts().total == 0
+    assert "run_failed" in job("status").stdout
+
+
+def test_the_home_may_be_named_in_the_env_file(job, firm):
+    (job.work / ".env").write_text(f"DAGSTER_HOME={job.home}\n")
+    environment = job.environment()
+    del environment["DAGSTER_HOME"]
+    done = subprocess.run(
+        [*COMMAND, "run", "--date", DAY.isoformat()],
+        env=environment,
+        cwd=job.work,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert job.delivered().manifest["rows"] == ACCOUNTS

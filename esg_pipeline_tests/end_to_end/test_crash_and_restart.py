@@ -161,6 +161,33 @@ def test_a_store_that_refuses_at_the_end_loses_nothing_and_the_next_run_delivers
     assert not list((job.home / "undelivered").rglob("*.age"))
 
 
+def test_a_damaged_account_list_of_an_earlier_edition_stops_no_rerun(job, firm):
+    assert job.run().returncode == 0
+    snapshot = job.store / "editions" / "20260310" / "0001" / "accounts.parquet.age"
+    snapshot.write_bytes(snapshot.read_bytes() + b"x")
+    done = job.run()
+    assert done.returncode == 0, done.stderr
+    assert job.delivered().manifest["edition"] == 2
+    check_invariants(job.delivered(), ACCOUNTS)
+
+
+def test_a_page_that_fails_after_the_delivery_is_said_and_does_not_undo_it(job, firm):
+    (job.store / "FirmESGRatings_trend.html.age").mkdir(parents=True)
+    done = job.run()
+    assert done.returncode == 0
+    assert "trend page is not renewed" in done.stderr
+    assert "The report itself is delivered" in done.stderr
+    check_invariants(job.delivered(), ACCOUNTS, firm)
+
+
+def test_a_report_written_with_other_settings_is_rebuilt_as_it_was(job, firm):
+    assert job.run(ESG_REPORT_BOM="true", ESG_REPORT_FORMULA_GUARD="false").returncode == 0
+    rebuilt = job("report", "rebuild", "--date", "2026-03-10")
+    assert rebuilt.returncode == 0, rebuilt.stdout
+    shown = job("report", "show", "--date", "2026-03-10", "--rows", "60")
+    assert shown.returncode == 0, shown.stderr
+
+
 def test_an_edition_is_rebuilt_from_the_ledger_byte_for_byte(job, firm):
     firm.set_faults({"missing_pillar": 0.1, "http_404": 0.03})
     assert job.run().returncode == 0

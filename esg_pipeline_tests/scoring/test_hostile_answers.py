@@ -83,6 +83,8 @@ EXPECTED = {
 }
 THROTTLES = {"http_429"}
 
+pytestmark = pytest.mark.alone
+
 
 def test_each_hostile_answer_gets_its_reason_and_no_more_calls_than_can_help(scoring):
     assert EXPECTED.keys() | THROTTLES == FAULTS.keys()

@@ -11,6 +11,8 @@ STALL_S = 0.1
 """How long the server's process may be kept from running on a busy machine; calls that arrived
 meanwhile bear one time."""
 
+pytestmark = pytest.mark.alone
+
 
 def most_in_a_second(sandbox: Sandbox) -> int:
     """Most calls the server counted in any second, forgiving stalls of its own."""
@@ -28,8 +30,10 @@ def test_the_server_never_sees_more_than_the_limit_in_any_second(scoring, limit,
 def test_a_respected_limit_brings_no_throttle(scoring):
     scoring.sandbox.set_faults(rate_limit=200)
     scoring.run(450, api_rate_limit=200)
-    assert scoring.counts.over_limit == 0
-    assert scoring.counts.total == 450
+    assert most_in_a_second(scoring.sandbox) <= 200
+    # A stall of the machine can push calls together at the server that left apart.
+    assert scoring.counts.over_limit <= 2
+    assert scoring.counts.total == 450 + scoring.counts.over_limit
 
 
 def test_retries_stay_under_the_limit_when_they_line_up(scoring):

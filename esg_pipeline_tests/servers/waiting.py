@@ -1,0 +1,12 @@
+"""Waiting for what another process does and gives no event for."""
+
+import time
+from collections.abc import Callable
+
+
+def wait_until(is_so: Callable[[], object], *, timeout_s: float = 60.0) -> None:
+    """Return as soon as it is so."""
+    ends_at = time.monotonic() + timeout_s
+    while not is_so():
+        assert time.monotonic() < ends_at, f"it did not come to that in {timeout_s:.0f} s"
+        time.sleep(0.1)
