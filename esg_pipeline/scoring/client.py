@@ -10,6 +10,8 @@ from enum import Enum, auto
 from urllib.parse import quote
 
 import aiohttp
+from aiohttp import hdrs
+from multidict import istr
 from yarl import URL
 
 from esg_pipeline.clock import now_utc
@@ -17,19 +19,20 @@ from esg_pipeline.ratings import Focus, ProcessingStatus, Reason
 from esg_pipeline.scoring.answer import Answer, Reader
 from esg_pipeline.scoring.errors import ApiUntrusted
 from esg_pipeline.scoring.throttle import asked_pause_s
-from esg_pipeline.scoring.transport import (
-    UnreadableBody,
-    ignore_body,
-    is_local_shortage,
-    read_body,
-    untrusted,
-)
+from esg_pipeline.scoring.transport import is_local_shortage, untrusted
+from esg_pipeline.scoring.wire import NotHttp, Response, Wire
 from esg_pipeline.settings import Settings
 
 PLACEHOLDER = "{account_id}"
+NO_ACCOUNT = "-"
 RETRIED_STATUSES = frozenset({408, 425, 500, 502, 503, 504})
 MAX_HINT_S = 60.0
 """Longest wait for a quota that a good answer says is used up; the next throttle tells more."""
+
+_MARK = "account-id-goes-here"
+_RATE_LIMIT = istr("RateLimit")
+_REMAINING = istr("RateLimit-Remaining")
+_X_REMAINING = istr("X-RateLimit-Remaining")
 
 
 class Verdict(Enum):
@@ -54,202 +57,140 @@ class Verdict(Enum):
 class CallResult:
     """What came of one call.
 
+    A plain class with defaults, since there is one for every call.
+
     Attributes:
         is_outage: Transport error or 5xx: what an outage looks like.
         pause_s: How long the API asks its callers to wait, seconds.
         stop: Why the whole run must stop, if it must.
     """
 
-    __slots__ = (
-        "answer",
-        "http_status",
-        "is_outage",
-        "message",
-        "pause_s",
-        "reason",
-        "stop",
-        "verdict",
-    )
+    answer: Answer | None = None
+    reason: Reason | None = None
+    http_status: int | None = None
+    message = ""
+    is_outage = False
+    pause_s: float | None = None
+    stop: ApiUntrusted | None = None
 
-    def __init__(
-        self,
-        verdict: Verdict,
-        *,
-        answer: Answer | None = None,
-        reason: Reason | None = None,
-        http_status: int | None = None,
-        message: str = "",
-        is_outage: bool = False,
-        pause_s: float | None = None,
-        stop: ApiUntrusted | None = None,
-    ) -> None:
+    def __init__(self, verdict: Verdict) -> None:
         self.verdict = verdict
-        self.answer = answer
-        self.reason = reason
-        self.http_status = http_status
-        self.message = message
-        self.is_outage = is_outage
-        self.pause_s = pause_s
-        self.stop = stop
 
 
 class ApiClient:
     """Asks the API, by POST or, when its URL has a place for the account id, by GET."""
 
-    def __init__(
-        self, session: aiohttp.ClientSession, settings: Settings, day: date, read: Reader
-    ) -> None:
-        assert settings.api_url is not None  # noqa: S101 - `require_for_run` has checked it
-        self._session = session
-        self._url_text = settings.api_url
-        self._is_get = PLACEHOLDER in settings.api_url
-        self._post_url = URL(settings.api_url)
+    def __init__(self, wire: Wire, settings: Settings, day: date, read: Reader) -> None:
+        url = settings.api_url or ""
+        self._wire = wire
+        self._is_get = PLACEHOLDER in url
+        self._target = URL(url.replace(PLACEHOLDER, _MARK)).raw_path_qs
         self._day = day.isoformat()
+        self._body_ends = {focus: self._body_end(focus) for focus in (None, *Focus)}
         self._read = read
         self._throttle_statuses = frozenset(settings.api_throttle_statuses)
+        self._authorization = ""
+        self._head = ""
 
-    async def ask(self, account_id: str, focus: Focus | None, authorization: str) -> CallResult:
-        """Make one call for an account; never raises but for cancellation."""
-        status = None
+    def _body_end(self, focus: Focus | None) -> str:
+        """What follows the account id in the body of a POST: the same for all accounts."""
+        rest = {"analysis_date": self._day}
+        if focus is not None:
+            rest["primary_esg_focus"] = focus.value
+        return f", {json.dumps(rest)[1:]}"
+
+    async def ask(
+        self, account_id: str, focus: Focus | None, authorization: str, number: int
+    ) -> CallResult:
+        """Make one call for an account; never raises but for cancellation.
+
+        Args:
+            account_id: As it is; made safe for a URL here.
+            focus: The focus that the account asks for.
+            authorization: Value of the Authorization header.
+            number: The pacer's number of this call.
+        """
         try:
-            response = await self._send(account_id, focus, authorization)
-            status = response.status
-            try:
-                return await self._judge(response, account_id, focus)
-            except BaseException:
-                response.close()
-                raise
+            request = self._request(account_id, focus, authorization)
+            response = await self._wire.exchange(request, number)
+            return self._judge(response, account_id, focus)
         except TimeoutError:
-            return _failed(Reason.TIMEOUT, status, "no whole answer in time", is_outage=True)
-        except UnreadableBody as error:
-            is_cut = error.__cause__ is not None
-            return _failed(Reason.UNREADABLE_RESPONSE, status, str(error), is_outage=is_cut)
-        except aiohttp.ClientResponseError:
-            return _failed(
-                Reason.UNREADABLE_RESPONSE, None, "the answer is not HTTP", is_outage=True
-            )
+            return _failed(Reason.TIMEOUT, None, "no whole answer in time", is_outage=True)
+        except NotHttp:
+            message = "the answer is not HTTP"
+            return _failed(Reason.UNREADABLE_RESPONSE, None, message, is_outage=True)
         except (aiohttp.ClientError, OSError) as error:
-            return self._transport_failed(error)
+            return _transport_failed(error)
         except Exception as error:  # one odd exchange must not end the run
             message = f"the exchange broke the client ({type(error).__name__})"
-            return _failed(Reason.UNREADABLE_RESPONSE, status, message)
+            return _failed(Reason.UNREADABLE_RESPONSE, None, message)
 
-    async def _send(
-        self, account_id: str, focus: Focus | None, authorization: str
-    ) -> aiohttp.ClientResponse:
+    def _request(self, account_id: str, focus: Focus | None, authorization: str) -> bytes:
+        if authorization is not self._authorization:
+            more = "" if self._is_get else "Content-Type: application/json\r\n"
+            self._head = self._wire.head(authorization, more)
+            self._authorization = authorization
         if self._is_get:
-            return await self._session.get(
-                self._account_url(account_id),
-                headers={"Authorization": authorization},
-                allow_redirects=False,
-            )
-        question = {"portfolio_id": account_id, "analysis_date": self._day}
-        if focus is not None:
-            question["primary_esg_focus"] = focus.value
-        return await self._session.post(
-            self._post_url,
-            data=json.dumps(question).encode(),
-            headers={"Authorization": authorization, "Content-Type": "application/json"},
-            allow_redirects=False,
-        )
+            return f"GET {self._account_target(account_id)} HTTP/1.1\r\n{self._head}\r\n".encode()
+        body = f'{{"portfolio_id": {json.dumps(account_id)}{self._body_ends[focus]}'  # ASCII
+        return (
+            f"POST {self._target} HTTP/1.1\r\n{self._head}Content-Length: {len(body)}\r\n\r\n{body}"
+        ).encode()
 
-    def _account_url(self, account_id: str) -> URL:
-        # A segment of dots alone would be taken for a path, even percent-encoded slashes aside.
+    def _account_target(self, account_id: str) -> str:
         segment = quote(account_id, safe="")
         if not segment.strip("."):
-            segment = segment.replace(".", "%2E")
-        url = self._url_text.replace(PLACEHOLDER, segment)
-        return URL(f"{url}{'&' if '?' in url else '?'}analysis_date={self._day}", encoded=True)
+            segment = segment.replace(".", "%2E")  # dots alone would be a path
+        target = self._target.replace(_MARK, segment)
+        return f"{target}{'&' if '?' in target else '?'}analysis_date={self._day}"
 
-    async def _judge(
-        self, response: aiohttp.ClientResponse, account_id: str, focus: Focus | None
-    ) -> CallResult:
+    def _judge(self, response: Response, account_id: str, focus: Focus | None) -> CallResult:
         status = response.status
-        if 200 <= status < 300 and status not in self._throttle_statuses:  # noqa: PLR2004
-            body = await read_body(response)
-            answer = self._read(body, account_id, focus)
-            if answer.reason is Reason.UNREADABLE_RESPONSE:
-                return _failed(Reason.UNREADABLE_RESPONSE, status, answer.message)
-            return CallResult(
-                Verdict.ANSWERED,
-                answer=answer,
-                reason=answer.reason if answer.status is ProcessingStatus.FAILED else None,
-                message=answer.message,
-                http_status=status,
-                pause_s=_hinted_pause_s(response.headers),
-            )
-        await ignore_body(response)
-        return self._judge_error(status, response.headers)
-
-    def _judge_error(self, status: int, headers: Mapping[str, str]) -> CallResult:
-        message = f"HTTP {status}"
         if status in self._throttle_statuses:
-            pause_s = asked_pause_s(headers, now=now_utc())
-            return CallResult(
-                Verdict.THROTTLED,
-                reason=Reason.RATE_LIMITED,
-                http_status=status,
-                message=message,
-                pause_s=pause_s,
+            result = _result(Verdict.THROTTLED, Reason.RATE_LIMITED, status)
+            result.pause_s = asked_pause_s(response.headers, now=now_utc())
+            return result
+        if not 200 <= status < 300:  # noqa: PLR2004
+            return _judge_error(status, response.headers)
+        if response.body is None:
+            return _failed(
+                Reason.UNREADABLE_RESPONSE, status, response.problem, is_outage=response.is_cut
             )
-        if status == 401:  # noqa: PLR2004
-            return CallResult(
-                Verdict.UNAUTHORIZED,
-                reason=Reason.UNAUTHORIZED,
-                http_status=status,
-                message=message,
-            )
-        reason = _error_reason(status)
-        is_outage = status >= 500  # noqa: PLR2004
-        if status in RETRIED_STATUSES:
-            pause_s = asked_pause_s(headers, now=now_utc()) if "Retry-After" in headers else None
-            return _failed(reason, status, message, is_outage=is_outage, pause_s=pause_s)
-        return CallResult(
-            Verdict.REFUSED,
-            reason=reason,
-            http_status=status,
-            message=message,
-            is_outage=is_outage,
-        )
+        answer = self._read(response.body, account_id, focus)
+        if answer.reason is Reason.UNREADABLE_RESPONSE:
+            return _failed(Reason.UNREADABLE_RESPONSE, status, answer.message)
+        result = CallResult(Verdict.ANSWERED)
+        result.answer = answer
+        result.http_status = status
+        if answer.status is ProcessingStatus.FAILED:
+            result.reason = answer.reason
+            result.message = answer.message
+        headers = response.headers
+        if _RATE_LIMIT in headers or _REMAINING in headers or _X_REMAINING in headers:
+            result.pause_s = _hinted_pause_s(headers)
+        return result
 
-    def _transport_failed(self, error: Exception) -> CallResult:
-        if is_local_shortage(error):
-            message = "this machine has no free socket"
-            return CallResult(Verdict.NOT_SENT, reason=Reason.CONNECTION, message=message)
-        if stop := untrusted(error, "ESG_API_URL"):
-            return CallResult(Verdict.UNTRUSTED, reason=Reason.CONNECTION, stop=stop)
-        return _failed(
-            Reason.CONNECTION, None, f"no connection ({type(error).__name__})", is_outage=True
-        )
-
-    async def is_alive(self, authorization: str) -> bool:
+    async def is_alive(self, authorization: str, number: int) -> bool:
         """Ask for nothing (HEAD): whether anything but an outage answers."""
-        url = self._account_url("-") if self._is_get else self._post_url
+        target = self._account_target(NO_ACCOUNT) if self._is_get else self._target
+        request = f"HEAD {target} HTTP/1.1\r\n{self._wire.head(authorization)}\r\n"
         try:
-            async with self._session.head(
-                url, headers={"Authorization": authorization}, allow_redirects=False
-            ) as response:
-                return response.status < 500 or response.status == 501  # noqa: PLR2004
+            response = await self._wire.exchange(request.encode(), number, is_head=True)
         except (aiohttp.ClientError, OSError):
             return False
+        return response.status < 500 or response.status == 501  # noqa: PLR2004
 
 
-def _failed(
-    reason: Reason,
-    status: int | None,
-    message: str,
-    *,
-    is_outage: bool = False,
-    pause_s: float | None = None,
-) -> CallResult:
-    return CallResult(
-        Verdict.FAILED,
-        reason=reason,
-        http_status=status,
-        message=message,
-        is_outage=is_outage,
-        pause_s=pause_s,
-    )
+def _judge_error(status: int, headers: Mapping[str, str]) -> CallResult:
+    if status == 401:  # noqa: PLR2004
+        return _result(Verdict.UNAUTHORIZED, Reason.UNAUTHORIZED, status)
+    is_retried = status in RETRIED_STATUSES
+    verdict = Verdict.FAILED if is_retried else Verdict.REFUSED
+    result = _result(verdict, _error_reason(status), status)
+    result.is_outage = status >= 500  # noqa: PLR2004
+    if is_retried and hdrs.RETRY_AFTER in headers:
+        result.pause_s = asked_pause_s(headers, now=now_utc())
+    return result
 
 
 def _error_reason(status: int) -> Reason:
@@ -266,11 +207,35 @@ def _error_reason(status: int) -> Reason:
             return Reason.INVALID_RESPONSE  # a redirect, never followed
 
 
+def _transport_failed(error: Exception) -> CallResult:
+    if is_local_shortage(error):
+        return _result(Verdict.NOT_SENT, Reason.CONNECTION)
+    if stop := untrusted(error, "ESG_API_URL"):
+        result = _result(Verdict.UNTRUSTED, Reason.CONNECTION)
+        result.stop = stop
+        return result
+    message = f"no connection ({type(error).__name__})"
+    return _failed(Reason.CONNECTION, None, message, is_outage=True)
+
+
+def _result(verdict: Verdict, reason: Reason, http_status: int | None = None) -> CallResult:
+    result = CallResult(verdict)
+    result.reason = reason
+    result.http_status = http_status
+    result.message = "" if http_status is None else f"HTTP {http_status}"
+    return result
+
+
+def _failed(
+    reason: Reason, http_status: int | None, message: str, *, is_outage: bool = False
+) -> CallResult:
+    result = _result(Verdict.FAILED, reason, http_status)
+    result.message = message
+    result.is_outage = is_outage
+    return result
+
+
 def _hinted_pause_s(headers: Mapping[str, str]) -> float | None:
     """How long to wait because a good answer says that the quota is used up."""
-    if not any(
-        name in headers for name in ("RateLimit", "RateLimit-Remaining", "X-RateLimit-Remaining")
-    ):
-        return None
     pause_s = asked_pause_s(headers, now=now_utc(), is_throttle=False)
     return None if pause_s is None else min(pause_s, MAX_HINT_S)

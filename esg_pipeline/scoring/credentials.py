@@ -8,16 +8,18 @@ import asyncio
 import logging
 import time
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote_plus
 
 import aiohttp
 import jiter
+from pydantic import SecretStr
 
 from esg_pipeline.scoring.errors import ApiUnauthorized
-from esg_pipeline.scoring.transport import UnreadableBody, read_body, untrusted
+from esg_pipeline.scoring.transport import HEADERS, open_connector, untrusted
 from esg_pipeline.settings import Settings
 
 log = logging.getLogger("esg_pipeline.scoring")
@@ -27,6 +29,7 @@ RENEW_BEFORE_SHARE = 0.2
 RENEW_ON_401_EVERY_S = 300.0
 RETRY_FIRST_S = 0.5
 RETRY_MAX_S = 30.0
+MAX_TOKEN_ANSWER_BYTES = 64 * 1024
 REFUSED = (400, 401, 403)
 
 
@@ -46,12 +49,17 @@ class FixedToken:
     """The token of `ESG_API_TOKEN`; there is never a newer one."""
 
     def __init__(self, token: str) -> None:
+        if not (token.isascii() and token.isprintable()):
+            raise ApiUnauthorized(
+                "ESG_API_TOKEN: holds characters that no HTTP header can carry; set it again, "
+                "without line breaks"
+            )
         self.ready: Bearer | None = Bearer(f"Bearer {token}", 0)
+        self._bearer = self.ready
 
     async def obtain(self) -> Bearer:
         """The token."""
-        assert self.ready is not None  # noqa: S101 - set once, above
-        return self.ready
+        return self._bearer
 
     def refused(self, bearer: Bearer) -> bool:
         """Take note of a 401; False: there is no newer token to try."""
@@ -67,12 +75,11 @@ class OAuthToken:
         settings: Settings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        assert settings.api_oauth_token_url and settings.api_oauth_client_secret  # noqa: S101
         self._session = session
         self._clock = clock
-        self._url = settings.api_oauth_token_url
+        self._url = settings.api_oauth_token_url or ""
         self._client_id = settings.api_oauth_client_id or ""
-        self._secret = settings.api_oauth_client_secret
+        self._secret = settings.api_oauth_client_secret or SecretStr("")
         self._bearer: Bearer | None = None
         self._renew_at = 0.0
         self._expires_at = 0.0
@@ -103,7 +110,7 @@ class OAuthToken:
                     return self._bearer
                 try:
                     return await self._fetch()
-                except (aiohttp.ClientError, OSError, UnreadableBody, NoToken) as error:
+                except (aiohttp.ClientError, OSError, NoToken) as error:
                     if stop := untrusted(error, "ESG_API_OAUTH_TOKEN_URL"):
                         raise stop from None
                     why = error if isinstance(error, NoToken) else type(error).__name__
@@ -162,7 +169,12 @@ class OAuthToken:
         async with self._session.post(
             self._url, data=form, headers=headers, allow_redirects=False
         ) as response:
-            return response.status, await read_body(response)
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > MAX_TOKEN_ANSWER_BYTES:
+                    raise NoToken("the answer is too large")
+            return response.status, bytes(body)
 
 
 def _read_token(body: bytes) -> tuple[str, float]:
@@ -184,9 +196,16 @@ def _read_token(body: bytes) -> tuple[str, float]:
 Credentials = FixedToken | OAuthToken
 
 
-def open_credentials(session: aiohttp.ClientSession, settings: Settings) -> Credentials:
+@asynccontextmanager
+async def open_credentials(settings: Settings) -> AsyncIterator[Credentials]:
     """The credentials that the settings name; `Settings.require_for_run` has checked them."""
-    if settings.api_oauth_token_url is not None:
-        return OAuthToken(session, settings)
-    assert settings.api_token is not None  # noqa: S101 - checked
-    return FixedToken(settings.api_token.get_secret_value())
+    if settings.api_oauth_token_url is None:
+        yield FixedToken(settings.api_token.get_secret_value() if settings.api_token else "")
+        return
+    async with aiohttp.ClientSession(
+        connector=open_connector(settings, connections=1),
+        headers=HEADERS,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=settings.api_timeout),
+    ) as session:
+        yield OAuthToken(session, settings)

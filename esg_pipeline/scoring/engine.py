@@ -1,4 +1,4 @@
-"""The scoring loop: workers that call, a feeder that writes attempts ahead, a watch on the time.
+"""The scoring loop: workers that call, a feed of work for them, a watch on the time.
 
 It decides when a call may start and when all calls end; what a call's outcome means is decided in
 `settle`, which account is next in `work`. Runs in one event loop and knows no Dagster.
@@ -9,12 +9,12 @@ import logging
 import random
 import time
 from collections.abc import Callable, Coroutine
-from contextvars import ContextVar
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
+from yarl import URL
 
 from esg_pipeline.ratings import Reason
 from esg_pipeline.scoring.answer import answer_reader
@@ -23,20 +23,18 @@ from esg_pipeline.scoring.checkpoint import CheckpointThread
 from esg_pipeline.scoring.client import ApiClient, CallResult, Verdict
 from esg_pipeline.scoring.credentials import Bearer, Credentials, open_credentials
 from esg_pipeline.scoring.estimate import Estimate
+from esg_pipeline.scoring.feeder import Feeder
 from esg_pipeline.scoring.outcome import ANSWERED, Ended, Progress, ScoringOutcome, Tally
 from esg_pipeline.scoring.pacer import Pacer
 from esg_pipeline.scoring.probe import Prober
 from esg_pipeline.scoring.ready import ReadyQueue
 from esg_pipeline.scoring.settle import Settler
-from esg_pipeline.scoring.transport import open_session
+from esg_pipeline.scoring.wire import Wire
 from esg_pipeline.scoring.work import Item, ResumeState, WorkList
 from esg_pipeline.settings import Settings
 
 log = logging.getLogger("esg_pipeline.scoring")
 
-WRITE_AHEAD_S = 0.25
-"""Calls of about this time are written ahead together: what a crash can cost an attempt."""
-MAX_WRITE_AHEAD = 1000
 MAX_BACKLOG = 1000
 """Outcomes not yet durable; at more, calls wait, so that a crash repeats no more than these."""
 FEED_EVERY_S = 0.01
@@ -45,8 +43,6 @@ LOG_PROGRESS_EVERY_S = 10.0
 SETTLE_MAX_S = 30.0
 STOP_SETTLE_S = 5.0
 """Time that calls in flight get when the run is interrupted or must stop."""
-
-_CALL_NUMBER: ContextVar[int] = ContextVar("call_number")
 
 
 class Engine:
@@ -105,25 +101,38 @@ class Engine:
         """Call until every account is answered, or something ends the calls."""
         self._loop = asyncio.get_running_loop()
         self._checkpoint.notify(self._loop, self._on_checkpoint)
-        async with open_session(self._settings, on_delayed=self._on_delayed) as session:
-            credentials = open_credentials(session, self._settings)
-            read = answer_reader(self._settings, self._day)
-            self._client = ApiClient(session, self._settings, self._day, read)
+        settings, schedule = self._settings, self._pacer.schedule
+        wire = Wire(
+            settings,
+            URL(settings.api_url or ""),
+            on_delayed=lambda number: schedule.correct(number, self._clock()),
+        )
+        async with wire, open_credentials(settings) as credentials:
+            self._client = ApiClient(wire, settings, self._day, answer_reader(settings, self._day))
             self._settler = Settler(
                 work=self._work,
                 checkpoint=self._checkpoint,
                 breaker=self._breaker,
-                schedule=self._pacer.schedule,
+                schedule=schedule,
                 credentials=credentials,
-                settings=self._settings,
+                settings=settings,
                 calls_end_at=self._calls_end_at,
                 tally=self._tally,
                 now=self._now,
                 clock=self._clock,
                 rng=self._rng,
             )
+            feeder = Feeder(
+                work=self._work,
+                ready=self._ready,
+                checkpoint=self._checkpoint,
+                settler=self._settler,
+                schedule=schedule,
+                first_batch=self._workers,
+            )
             prober = Prober(
-                self,
+                feeder=feeder,
+                call=self._call,
                 breaker=self._breaker,
                 work=self._work,
                 pacer=self._pacer,
@@ -133,18 +142,21 @@ class Engine:
                 clock=self._clock,
             )
             self._begin_run()
-            jobs: list[Callable[[], Coroutine[Any, Any, None]]] = [
-                partial(self._feed, prober),
-                self._watch,
-            ]
-            jobs += [partial(self._call_accounts, credentials)] * self._workers
-            tasks = [asyncio.create_task(self._guard(job)) for job in jobs]
-            await self._over.wait()
-            await self._let_calls_end()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self._finish()
+            await self._work_until_over(credentials, feeder, prober)
+            await self._finish(feeder)
+
+    async def _work_until_over(
+        self, credentials: Credentials, feeder: Feeder, prober: Prober
+    ) -> None:
+        jobs: list[Callable[[], Coroutine[Any, Any, None]]]
+        jobs = [partial(self._feed, feeder, prober), self._watch]
+        jobs += [partial(self._call_accounts, credentials)] * self._workers
+        tasks = [asyncio.create_task(self._guard(job)) for job in jobs]
+        await self._over.wait()
+        await self._let_calls_end()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _begin_run(self) -> None:
         for item in self._work.items(self._work.take_exhausted()):
@@ -197,7 +209,7 @@ class Engine:
     def _may_call(self) -> bool:
         return (
             self.over_at is None
-            and not self._breaker.is_open
+            and self._breaker.opened_at is None
             and not self._checkpoint.is_away
             and self._checkpoint.backlog < MAX_BACKLOG
         )
@@ -205,7 +217,7 @@ class Engine:
     async def _call_accounts(self, credentials: Credentials) -> None:
         """A worker: takes what is ready, when the pacer says so, until the calls are over."""
         while self.over_at is None:
-            if not self._ready or self._is_turn_taken or not self._may_call:
+            if not self._ready.items or self._is_turn_taken or not self._may_call:
                 await self._ready.wait()
                 continue
             item = self._ready.take()
@@ -218,12 +230,12 @@ class Engine:
             except BaseException:
                 self._ready.put_back(item)
                 raise
-            if number is None:
+            if number is None or credentials.ready is None:  # the wait outlived the token
                 self._ready.put_back(item)
                 continue
-            if self._ready:
+            if self._ready.items:
                 self._ready.wake_one()
-            result = await self.call(item, number, bearer)
+            result = await self._call(item, number, bearer)
             if result.verdict is Verdict.NOT_SENT and self._retires():
                 return
 
@@ -246,14 +258,13 @@ class Engine:
         self._ready.wake_one()
         return True
 
-    async def call(self, item: Item, number: int, bearer: Bearer) -> CallResult:
+    async def _call(self, item: Item, number: int, bearer: Bearer) -> CallResult:
         """Make one call and settle it."""
-        _CALL_NUMBER.set(number)
         self._tally.calls += 1
         self._in_flight += 1
         called_at = self._clock()
         try:
-            result = await self._client.ask(item.account_id, item.focus, bearer.header)
+            result = await self._client.ask(item.account_id, item.focus, bearer.header, number)
         finally:
             self._in_flight -= 1
         self._tally.latency.add(self._clock() - called_at)
@@ -266,12 +277,6 @@ class Engine:
             self._end(Ended.COMPLETE)
         return result
 
-    def _on_delayed(self) -> None:
-        """The call of the current task had to wait for its connection."""
-        number = _CALL_NUMBER.get(None)
-        if number is not None:
-            self._pacer.schedule.correct(number, self._clock())
-
     def _on_checkpoint(self) -> None:
         if self._checkpoint.error is not None:
             self._end(self._ended, self._checkpoint.error)
@@ -279,45 +284,18 @@ class Engine:
 
     # ---- the feeder
 
-    async def _feed(self, prober: Prober) -> None:
-        """Keep a little work ready, written ahead; while the API is down, probe it."""
-        size = self._workers
-        begun_at = self._clock() - WRITE_AHEAD_S
+    async def _feed(self, feeder: Feeder, prober: Prober) -> None:
+        """Keep work ready; while the API is down, probe it."""
         while self.over_at is None:
             if self._breaker.is_open:
-                await self._wait_out(prober)
-            elif len(self._ready) <= size // 2 and not self._checkpoint.is_away:
-                # As much as the last batch should have been to last for WRITE_AHEAD_S.
-                elapsed_s = max(self._clock() - begun_at, WRITE_AHEAD_S / 4)
-                wanted = size * WRITE_AHEAD_S / elapsed_s
-                at_pace = self._pacer.schedule.rate * WRITE_AHEAD_S
-                size = max(1, min(MAX_WRITE_AHEAD, int(min(wanted, at_pace))))
-                if items := await self.begin(self._work.draw(size, self._clock())):
-                    begun_at = self._clock()
-                    self._ready.put(items)
-                    continue
+                await self._wait_out(feeder, prober)
+            elif await feeder.top_up():
+                continue
             await asyncio.sleep(FEED_EVERY_S)
 
-    async def begin(self, indexes: list[int]) -> list[Item]:
-        """Write the attempts ahead; the accounts may be called when this returns."""
-        if not indexes:
-            return []
-        items = self._work.items(indexes)
-        try:
-            await self._checkpoint.begin([item.account_id for item in items])
-        except BaseException:
-            self.give_back(items)
-            raise
-        return items
-
-    def give_back(self, items: list[Item]) -> None:
-        """Unspend the attempts of accounts that were begun and not called."""
-        for item in reversed(items):
-            self._settler.give_back(item)
-
-    async def _wait_out(self, prober: Prober) -> None:
+    async def _wait_out(self, feeder: Feeder, prober: Prober) -> None:
         """The API is down: probe it, until it is back or patience is over."""
-        self.give_back(self._ready.take_all())
+        feeder.take_back()
         patience_s = self._settings.api_outage_patience
         if patience_s is not None and self._breaker.outage_s(self._clock()) >= patience_s:
             self._end(Ended.OUTAGE)
@@ -353,9 +331,9 @@ class Engine:
             self.beat_at = self._clock()
             await asyncio.sleep(FEED_EVERY_S)
 
-    async def _finish(self) -> None:
+    async def _finish(self, feeder: Feeder) -> None:
         """Settle what needs no call any more, and hand everything over."""
-        self.give_back(self._ready.take_all())
+        feeder.take_back()
         self._settler.release_held()
         if self.error is None and self._ended is Ended.OUTAGE:
             await self._write_off_outage()

@@ -7,28 +7,18 @@ nothing (HEAD) goes first.
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from esg_pipeline.scoring.breaker import Breaker
 from esg_pipeline.scoring.client import ApiClient, CallResult, Verdict
 from esg_pipeline.scoring.credentials import Bearer, Credentials
+from esg_pipeline.scoring.feeder import Feeder
 from esg_pipeline.scoring.pacer import Pacer
 from esg_pipeline.scoring.work import Item, WorkList
 
 log = logging.getLogger("esg_pipeline.scoring")
 
-
-class Caller(Protocol):
-    """What the engine does for a probe."""
-
-    async def begin(self, indexes: list[int]) -> list[Item]:
-        """Write attempts ahead."""
-
-    async def call(self, item: Item, number: int, bearer: Bearer) -> CallResult:
-        """Make one call and settle it."""
-
-    def give_back(self, items: list[Item]) -> None:
-        """Unspend attempts that were not made."""
+Call = Callable[[Item, int, Bearer], Awaitable[CallResult]]
+"""Makes one call, with the pacer's number, and settles it."""
 
 
 class Prober:
@@ -36,8 +26,9 @@ class Prober:
 
     def __init__(
         self,
-        caller: Caller,
         *,
+        feeder: Feeder,
+        call: Call,
         breaker: Breaker,
         work: WorkList,
         pacer: Pacer,
@@ -46,7 +37,8 @@ class Prober:
         may_probe: Callable[[], bool],
         clock: Callable[[], float],
     ) -> None:
-        self._caller = caller
+        self._feeder = feeder
+        self._call = call
         self._breaker = breaker
         self._work = work
         self._pacer = pacer
@@ -71,9 +63,10 @@ class Prober:
     async def _ask_for_nothing(
         self, bearer: Bearer, if_alive: Callable[[], Awaitable[None]]
     ) -> None:
-        if await self._pacer.wait_for_start(self._may_probe) is None:
+        number = await self._pacer.wait_for_start(self._may_probe)
+        if number is None:
             return
-        if await self._client.is_alive(bearer.header):
+        if await self._client.is_alive(bearer.header, number):
             await if_alive()
         else:
             self._breaker.probe_failed(self._clock())
@@ -83,15 +76,15 @@ class Prober:
         self._breaker.close()
 
     async def _probe_account(self, bearer: Bearer) -> None:
-        index = self._work.draw_for_probe()
-        if index is None:
+        row = self._work.draw_for_probe()
+        if row is None:
             return
-        items = await self._caller.begin([index])
+        items = await self._feeder.begin([row])
         number = await self._pacer.wait_for_start(self._may_probe)
         if number is None:
-            self._caller.give_back(items)
+            self._feeder.give_back(items)
             return
-        result = await self._caller.call(items[0], number, bearer)
+        result = await self._call(items[0], number, bearer)
         if result.is_outage or result.verdict is Verdict.NOT_SENT:
             self._breaker.probe_failed(self._clock())
             return

@@ -6,10 +6,11 @@ import time
 import aiohttp
 from yarl import URL
 
-from esg_pipeline.scoring.client import PLACEHOLDER
+from esg_pipeline.scoring.client import NO_ACCOUNT, PLACEHOLDER
 from esg_pipeline.scoring.credentials import open_credentials
 from esg_pipeline.scoring.errors import ApiUnauthorized, ScoringStopped
-from esg_pipeline.scoring.transport import open_session, untrusted
+from esg_pipeline.scoring.transport import untrusted
+from esg_pipeline.scoring.wire import Wire
 from esg_pipeline.settings import Settings
 
 
@@ -31,28 +32,28 @@ def check_api(settings: Settings) -> str:
 
 
 async def _check(settings: Settings) -> str:
-    url = URL((settings.api_url or "").replace(PLACEHOLDER, "-"))
-    async with open_session(settings) as session:
+    url = URL((settings.api_url or "").replace(PLACEHOLDER, NO_ACCOUNT))
+    where = f"{url.host}:{url.port}"
+    async with Wire(settings, url) as wire, open_credentials(settings) as credentials:
         try:
             async with asyncio.timeout(settings.api_timeout):
-                bearer = await open_credentials(session, settings).obtain()
+                bearer = await credentials.obtain()
             started_at = time.monotonic()
-            async with session.head(
-                url, headers={"Authorization": bearer.header}, allow_redirects=False
-            ) as response:
-                status = response.status
+            request = f"HEAD {url.raw_path_qs} HTTP/1.1\r\n{wire.head(bearer.header)}\r\n"
+            response = await wire.exchange(request.encode(), 0, is_head=True)
         except (aiohttp.ClientError, OSError) as error:
             if stop := untrusted(error, "ESG_API_URL"):
                 raise stop from None
             raise ApiUnreachable(
-                f"ESG_API_URL: no answer from {url.host}:{url.port} ({type(error).__name__})"
+                f"ESG_API_URL: no answer from {where} ({type(error).__name__})"
             ) from None
+    status = response.status
     if status in (401, 403):
         raise ApiUnauthorized(
-            f"ESG_API_URL: {url.host}:{url.port} refuses our credentials (HTTP {status}). Check "
-            "ESG_API_TOKEN or the ESG_API_OAUTH_… settings."
+            f"ESG_API_URL: {where} refuses our credentials (HTTP {status}). Check ESG_API_TOKEN "
+            "or the ESG_API_OAUTH_… settings."
         )
     if status >= 500 and status != 501:  # noqa: PLR2004
-        raise ApiUnreachable(f"ESG_API_URL: {url.host}:{url.port} answers HTTP {status}")
+        raise ApiUnreachable(f"ESG_API_URL: {where} answers HTTP {status}")
     took_ms = (time.monotonic() - started_at) * 1000
-    return f"{url.host}:{url.port} answers (HTTP {status}, {took_ms:.0f} ms)"
+    return f"{where} answers (HTTP {status}, {took_ms:.0f} ms)"

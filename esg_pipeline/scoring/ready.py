@@ -15,32 +15,32 @@ class ReadyQueue:
 
     A worker that takes an item wakes the next one while there is more, so that putting a
     thousand items wakes one worker and not all.
+
+    Attributes:
+        items: Next first; to look at, not to change.
     """
 
     def __init__(self) -> None:
-        self._items: deque[Item] = deque()
+        self.items: deque[Item] = deque()
         self._idle: deque[asyncio.Future[None]] = deque()
-
-    def __len__(self) -> int:
-        return len(self._items)
 
     def put(self, items: Iterable[Item]) -> None:
         """Add items at the end, and wake a worker."""
-        self._items.extend(items)
+        self.items.extend(items)
         self.wake_one()
 
     def put_back(self, item: Item) -> None:
         """Return an item that was taken and not called; it is next."""
-        self._items.appendleft(item)
+        self.items.appendleft(item)
 
     def take(self) -> Item:
         """Take the next item. Raises IndexError when there is none."""
-        return self._items.popleft()
+        return self.items.popleft()
 
     def take_all(self) -> list[Item]:
         """Take all items, first to last."""
-        items = list(self._items)
-        self._items.clear()
+        items = list(self.items)
+        self.items.clear()
         return items
 
     async def wait(self) -> None:

@@ -7,7 +7,6 @@ no call and waits for nothing.
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from esg_pipeline.ratings import ProcessingStatus, Rating, Reason
@@ -18,6 +17,7 @@ from esg_pipeline.scoring.credentials import Bearer, Credentials
 from esg_pipeline.scoring.errors import ApiUnauthorized
 from esg_pipeline.scoring.outcome import Tally
 from esg_pipeline.scoring.pacer import Schedule
+from esg_pipeline.scoring.refusals import Refusals
 from esg_pipeline.scoring.work import Item, WorkList
 from esg_pipeline.settings import Settings
 
@@ -26,27 +26,6 @@ log = logging.getLogger("esg_pipeline.scoring")
 MAX_PAUSE_S = 900.0
 """Longest wait an API may ask for and get; a longer one is cut and reported."""
 MAX_UNTOLD_PAUSE_S = 60.0
-REFUSED_ACCOUNTS = 5
-REFUSED_CALLS = 20
-
-
-@dataclass(slots=True)
-class _Refusals:
-    """401 and 403 since the API last accepted our credentials.
-
-    Their ratings are held back: on everything, they are no verdict on any account.
-    """
-
-    was_accepted_once: bool = False
-    calls: int = 0
-    accounts: set[int] = field(default_factory=set)
-    held: list[Rating] = field(default_factory=list)
-
-    def are_everywhere(self, accounts_asked: int) -> bool:
-        """Whether the API refuses everybody (DESIGN §7)."""
-        some = min(REFUSED_ACCOUNTS, accounts_asked)
-        is_refused_from_start = not self.was_accepted_once and len(self.accounts) >= some
-        return is_refused_from_start or self.calls >= REFUSED_CALLS
 
 
 class Settler:
@@ -82,8 +61,7 @@ class Settler:
         self._now = now
         self._clock = clock
         self._rng = rng
-        self._accounts_asked = work.unanswered
-        self._refusals = _Refusals()
+        self._refusals = Refusals(work.unanswered)
         self._untold_throttles = 0
         self.outage_reason = Reason.CONNECTION
         self._tally = tally
@@ -246,14 +224,12 @@ class Settler:
         self._hold_failure(item, result)
 
     def _note_refusal(self, item: Item, result: CallResult) -> None:
-        self._refusals.calls += 1
-        self._refusals.accounts.add(item.row)
-        if not self._refusals.are_everywhere(self._accounts_asked):
+        self._refusals.note(item.row)
+        if not self._refusals.are_everywhere:
             return
         self._spend(item, result)
-        for rating in self._refusals.held:
+        for rating in self._refusals.take_held():
             self._checkpoint.add_failed(rating.account_id, rating.attempts, Reason.UNAUTHORIZED)
-        self._refusals.held.clear()
         raise ApiUnauthorized(
             f"the API refuses our credentials for every account (HTTP {result.http_status}). "
             "Check ESG_API_TOKEN or the ESG_API_OAUTH_… settings, then run again: only what is "
@@ -263,21 +239,16 @@ class Settler:
     def _hold_failure(self, item: Item, result: CallResult) -> None:
         self._log_failure(item, result)
         self._work.note_answered(item.row)
-        self._refusals.held.append(self._failed_rating(item, result))
+        self._refusals.hold(self._failed_rating(item, result))
 
     def _credentials_accepted(self) -> None:
-        refusals = self._refusals
-        refusals.was_accepted_once = True
-        if refusals.calls:
-            refusals.calls = 0
-            refusals.accounts.clear()
+        if self._refusals.end():
             self.release_held()
 
     def release_held(self) -> None:
         """Record the refused accounts as Failed: it is their verdict after all."""
-        for rating in self._refusals.held:
+        for rating in self._refusals.take_held():
             self._checkpoint.add(rating)
-        self._refusals.held.clear()
 
     def give_back(self, item: Item) -> None:
         """The begun attempt was not spent; the account goes to the front."""
@@ -288,9 +259,8 @@ class Settler:
         self, item: Item, reason: Reason | None, http_status: int | None, message: str
     ) -> None:
         """Make an account Failed without another call."""
-        result = CallResult(
-            Verdict.REFUSED, reason=reason, http_status=http_status, message=message
-        )
+        result = CallResult(Verdict.REFUSED)
+        result.reason, result.http_status, result.message = reason, http_status, message
         self._work.note_answered(item.row)
         self._checkpoint.add(self._failed_rating(item, result))
 

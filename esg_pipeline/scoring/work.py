@@ -21,7 +21,7 @@ from esg_pipeline.scoring.breaker import RetryBudget
 _REASONS = [None, *Reason]
 _REASON_CODES = {reason: code for code, reason in enumerate(_REASONS)}
 _DUE_SHIFT = 32
-"""A waiting retry is one integer: due time in ms, then the account's index."""
+"""A waiting retry is one integer: due time in ms, then the account's row."""
 
 
 class ResumeState(Protocol):
@@ -82,20 +82,20 @@ class WorkList:
             self.is_answered[:] = answered.to_numpy().astype("u1").tobytes()
         if resume.attempts:
             begun = pa.array(list(resume.attempts), pa.string())
-            for index in np.flatnonzero(pc.is_in(self._ids, value_set=begun).to_numpy()).tolist():
-                spent = resume.attempts[self._ids[index].as_py()]
-                if spent > 0 and not self.is_answered[index]:
-                    self.attempts[index] = min(spent, 255)
-                    heapq.heappush(self._later, index)
+            for row in np.flatnonzero(pc.is_in(self._ids, value_set=begun).to_numpy()).tolist():
+                spent = resume.attempts[self._ids[row].as_py()]
+                if spent > 0 and not self.is_answered[row]:
+                    self.attempts[row] = min(spent, 255)
+                    heapq.heappush(self._later, row)
 
-    def items(self, indexes: list[int]) -> list[Item]:
-        """The accounts at these indexes."""
-        chosen = pa.array(indexes, pa.int32())
+    def items(self, rows: list[int]) -> list[Item]:
+        """The accounts at these rows."""
+        chosen = pa.array(rows, pa.int32())
         focuses = self._focuses.take(chosen).to_pylist()
         return [
-            Item(index, account_id, None if focus is None else Focus(focus))
-            for index, account_id, focus in zip(
-                indexes, self._ids.take(chosen).to_pylist(), focuses, strict=True
+            Item(row, account_id, None if focus is None else Focus(focus))
+            for row, account_id, focus in zip(
+                rows, self._ids.take(chosen).to_pylist(), focuses, strict=True
             )
         ]
 
@@ -109,14 +109,14 @@ class WorkList:
         due_before = (int(now * 1000) + 1) << _DUE_SHIFT
         while len(drawn) < count:
             if self._front:
-                index = self._front.popleft()
+                row = self._front.popleft()
             elif self._may_retry(due_before):
-                index = heapq.heappop(self._later) & 0xFFFFFFFF
+                row = heapq.heappop(self._later) & 0xFFFFFFFF
             elif self._fresh_taken < len(self._fresh):
-                index = self._next_fresh()
+                row = self._next_fresh()
             else:
                 break
-            drawn.append(self._spend(index))
+            drawn.append(self._spend(row))
         return drawn
 
     def _next_fresh(self) -> int:
@@ -134,7 +134,7 @@ class WorkList:
         A fresh one is taken from anywhere, since neighbours in the list may fail together.
         """
         waiting = [*self._front, *(entry & 0xFFFFFFFF for entry in self._later)]
-        fewest = min(waiting, key=lambda index: self.attempts[index], default=None)
+        fewest = min(waiting, key=lambda row: self.attempts[row], default=None)
         if self._fresh_taken < len(self._fresh) and (fewest is None or self.attempts[fewest] > 0):
             first, other = (
                 self._fresh_taken,
@@ -166,47 +166,47 @@ class WorkList:
         if self._fresh_taken < len(self._fresh):
             return self._max_attempts == 1
         waiting = [*self._front, *(entry & 0xFFFFFFFF for entry in self._later)]
-        return all(self.attempts[index] >= self._max_attempts - 1 for index in waiting)
+        return all(self.attempts[row] >= self._max_attempts - 1 for row in waiting)
 
-    def _spend(self, index: int) -> int:
-        self._budget.note(is_retry=self.attempts[index] > 0)
-        self.attempts[index] += 1
-        return index
+    def _spend(self, row: int) -> int:
+        self._budget.note(is_retry=self.attempts[row] > 0)
+        self.attempts[row] += 1
+        return row
 
-    def has_attempt_left(self, index: int) -> bool:
+    def has_attempt_left(self, row: int) -> bool:
         """Whether the account may be called once more."""
-        return self.attempts[index] < self._max_attempts
+        return self.attempts[row] < self._max_attempts
 
-    def give_back(self, index: int) -> None:
+    def give_back(self, row: int) -> None:
         """The call was not made, or cost no attempt: it comes first, its attempt unspent."""
-        self.attempts[index] -= 1
-        self._front.appendleft(index)
+        self.attempts[row] -= 1
+        self._front.appendleft(row)
 
-    def call_again(self, index: int) -> None:
+    def call_again(self, row: int) -> None:
         """Let the account be called once more, at once."""
-        self._front.append(index)
+        self._front.append(row)
 
-    def call_later(self, index: int, due: float) -> None:
+    def call_later(self, row: int, due: float) -> None:
         """Let the account be called again from `due` (monotonic seconds) on."""
-        heapq.heappush(self._later, int(due * 1000) << _DUE_SHIFT | index)
+        heapq.heappush(self._later, int(due * 1000) << _DUE_SHIFT | row)
 
     @property
     def retries_waiting(self) -> int:
         """Accounts that wait for another attempt."""
         return len(self._later)
 
-    def note_failure(self, index: int, reason: Reason | None, http_status: int | None) -> None:
+    def note_failure(self, row: int, reason: Reason | None, http_status: int | None) -> None:
         """Remember why the account's last call failed."""
-        self._reasons[index] = _REASON_CODES[reason]
-        self._statuses[index] = http_status or 0
+        self._reasons[row] = _REASON_CODES[reason]
+        self._statuses[row] = http_status or 0
 
-    def last_failure(self, index: int) -> tuple[Reason | None, int | None]:
+    def last_failure(self, row: int) -> tuple[Reason | None, int | None]:
         """Why the account's last call failed, if one was made."""
-        return _REASONS[self._reasons[index]], self._statuses[index] or None
+        return _REASONS[self._reasons[row]], self._statuses[row] or None
 
-    def note_answered(self, index: int) -> None:
+    def note_answered(self, row: int) -> None:
         """The account has its final rating."""
-        self.is_answered[index] = 1
+        self.is_answered[row] = 1
         self.answered += 1
 
     def take_exhausted(self) -> list[int]:
@@ -223,10 +223,10 @@ class WorkList:
     def throttled_last(self) -> list[int]:
         """The accounts whose last call was told to slow down."""
         code = _REASON_CODES[Reason.RATE_LIMITED]
-        return [index for index in self._front if self._reasons[index] == code]
+        return [row for row in self._front if self._reasons[row] == code]
 
     def unanswered_pages(self, page: int) -> Iterator[list[int]]:
-        """The indexes of all accounts without a rating, `page` at a time."""
-        indexes = np.flatnonzero(np.frombuffer(self.is_answered, "u1") == 0)
-        for start in range(0, len(indexes), page):
-            yield indexes[start : start + page].tolist()
+        """The rows of all accounts without a rating, `page` at a time."""
+        rows = np.flatnonzero(np.frombuffer(self.is_answered, "u1") == 0)
+        for start in range(0, len(rows), page):
+            yield rows[start : start + page].tolist()

@@ -5,7 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 SCORES = {f"{name}_score": 50 for name in ("overall_esg", "environmental", "social", "governance")}
@@ -71,23 +71,33 @@ class RawApi:
         return [asked for asked in self.asked if asked.method == method]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with closing(writer), suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                first, *lines = head.strip().split("\r\n")
-                method, target, _ = first.split(" ")
-                headers = dict(line.split(": ", 1) for line in lines)
-                body = await reader.readexactly(int(headers.get("Content-Length", 0)))
-                asked = Asked(time.monotonic(), method, target, headers, body)
-                self.asked.append(asked)
-                if self.answer is None:
-                    sent = response(200, asked.right_answer(), self.headers)
-                else:
-                    sent = self.answer(asked)
-                if sent is None:
-                    await asyncio.Event().wait()
-                writer.write(sent)
-                await writer.drain()
+        try:
+            with suppress(asyncio.IncompleteReadError, ConnectionError):
+                while True:
+                    await self._answer_next(reader, writer)
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def _answer_next(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        first, *lines = head.strip().split("\r\n")
+        method, target, _ = first.split(" ")
+        headers = dict(line.split(": ", 1) for line in lines)
+        body = await reader.readexactly(int(headers.get("Content-Length", 0)))
+        asked = Asked(time.monotonic(), method, target, headers, body)
+        self.asked.append(asked)
+        if self.answer is None:
+            sent = response(200, asked.right_answer(), self.headers)
+        else:
+            sent = self.answer(asked)
+        if sent is None:
+            await asyncio.Event().wait()
+        writer.write(sent)
+        await writer.drain()
 
 
 @contextmanager
@@ -106,7 +116,6 @@ def run_raw_api() -> Iterator[RawApi]:
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
-        await asyncio.sleep(0)  # lets the connections close
 
     stop = asyncio.Event()
     thread = threading.Thread(target=loop.run_until_complete, args=(main(),))

@@ -64,8 +64,8 @@ def test_a_hang_that_ignores_cancellation_does_not_hold_up_the_end(scoring, monk
     wakes_up = threading.Event()
     judge = client.ApiClient._judge
 
-    async def hang_at_the_50th(self, *arguments):
-        result = await judge(self, *arguments)
+    def hang_at_the_50th(self, *arguments):
+        result = judge(self, *arguments)
         calls.append(None)
         if len(calls) == 50:
             wakes_up.wait(30)

@@ -37,7 +37,6 @@ EXPECTED = {
     "truncated": UNREADABLE,
     "truncated_no_length": UNREADABLE,
     "truncated_chunk": UNREADABLE,
-    "close_after": SUCCESSFUL,
     "html_200": UNREADABLE,
     "empty_200": UNREADABLE,
     "no_content_204": UNREADABLE,
@@ -81,13 +80,13 @@ EXPECTED = {
     "copied_scores": SUCCESSFUL,
     "jumped_scores": SUCCESSFUL,
 }
-THROTTLES = {"http_429"}
+ELSEWHERE = {"http_429", "close_after"}  # tested in other places
 
 pytestmark = pytest.mark.alone
 
 
 def test_each_hostile_answer_gets_its_reason_and_no_more_calls_than_can_help(scoring):
-    assert EXPECTED.keys() | THROTTLES == FAULTS.keys()
+    assert EXPECTED.keys() | ELSEWHERE == FAULTS.keys()
     asking = scoring.accounts.slice(0, 1500).to_pylist()
     with_focus = [each["account_id"] for each in asking if each["primary_esg_focus"]]
     faulty = dict(zip(EXPECTED, with_focus[::4], strict=False))
@@ -108,6 +107,28 @@ def test_each_hostile_answer_gets_its_reason_and_no_more_calls_than_can_help(sco
     assert {calls[each] for each in others} == {1}
     assert scoring.counts.strays == 0  # nobody followed the redirect
     assert scoring.outcome.tally.identity_mismatches == 1
+
+
+def test_a_server_that_hangs_up_unasked_is_called_over_a_new_connection(scoring):
+    scoring.sandbox.set_faults({"close_after": 0.3})
+    ratings = scoring.run(150, api_rate_limit=100)
+    assert {str(rating.status) for rating in ratings.values()} == {"Successful"}
+    assert scoring.counts.connections > 20
+    assert scoring.counts.total < 150 + 10
+
+
+def test_what_a_server_sends_unasked_is_never_the_answer_to_the_next_call(raw_api, scoring):
+    first = []
+
+    def answer(asked):
+        first.append(asked.right_answer())
+        stray = response(200, first[0]) if len(first) == 1 else b""
+        return response(200, asked.right_answer()) + stray
+
+    raw_api.answer = answer
+    ratings = scoring.run(5, api_url=raw_api.url, api_max_concurrency=1, api_rate_limit=20)
+    assert {str(rating.status) for rating in ratings.values()} == {"Successful"}
+    assert len(raw_api.calls()) == 5
 
 
 @pytest.mark.parametrize("fault", ["bomb_gzip", "bomb_plain", "deep_json", "big_error"])

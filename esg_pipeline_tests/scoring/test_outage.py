@@ -1,5 +1,7 @@
 """An outage is not a failure of accounts: calls stop, probes find the end, nobody is Failed."""
 
+import os
+import resource
 import threading
 import time
 
@@ -147,3 +149,18 @@ def test_retry_after_of_a_503_is_waited_for(raw_api, scoring):
     raw_api.answer = answer
     scoring.run(20, api_url=raw_api.url, api_max_concurrency=1)
     assert raw_api.arrivals[1] - raw_api.arrivals[0] >= 0.9
+
+
+def test_a_machine_short_of_sockets_calls_with_fewer_and_fails_nobody(scoring):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    scoring.sandbox.set_faults(latency_s=0.2)
+    used = max(int(name) for name in os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 25, hard))
+    try:
+        ratings = scoring.run(150)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert {str(rating.status) for rating in ratings.values()} == {"Successful"}
+    assert {rating.attempts for rating in ratings.values()} == {1}
+    assert scoring.checkpoint.refunds > 0
+    assert scoring.counts.in_flight_peak < 30

@@ -1,0 +1,47 @@
+"""A scoring in a process of its own, with the real ledger, for tests that kill it."""
+
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+
+from esg_pipeline.ledger import Ledger
+from esg_pipeline.scoring import score_accounts
+from esg_pipeline.settings import Settings
+from esg_pipeline_tests.scoring.conftest import DAY, read_accounts
+
+
+def main() -> None:
+    """Score the accounts of a database; argument: JSON with database, ledger and settings."""
+    task = json.loads(sys.argv[1])
+    ledger = Ledger.open(task["ledger"])
+    lease = ledger.acquire_lease(DAY, run_id="run")
+    lease.start_heartbeat()
+    edition = ledger.open_edition(
+        lease,
+        run_id="run",
+        root_run_id="run",
+        mode="full",
+        asked_by=None,
+        reason=None,
+        label="manual",
+        code_version="0",
+        reask=None,
+    )
+    end = datetime.now(UTC) + timedelta(minutes=2)
+    score_accounts(
+        read_accounts(task["database"]),
+        settings=Settings(_env_file=None, **task["settings"]),
+        day=DAY,
+        writer=ledger.writer(lease, edition),
+        resume=ledger.resume_state(edition),
+        calls_end_at=end,
+        deadline_at=end + timedelta(minutes=1),
+    )
+    counts = ledger.counts(edition)
+    lease.release()
+    ledger.close()
+    print(json.dumps(counts))
+
+
+if __name__ == "__main__":
+    main()
