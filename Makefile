@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster_home
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: demo ui test lint lock docs clean
+.PHONY: demo ui test lint lock docs bench clean
 
 $(VENV)/.run: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -42,6 +42,10 @@ lock: $(VENV)/.dev  ## Renew the lock files (needs uv)
 docs: $(VENV)/.dev  ## Build the guides into site/
 	$(BIN)/mkdocs build --strict
 
+bench: $(VENV)/.run  ## Measure against others (needs Debian's nginx-light and libnginx-mod-http-echo)
+	@test -x $(VENV)/peers/bin/python || $(PYTHON) -m venv $(VENV)/peers
+	$(VENV)/peers/bin/python -m pip install -q --disable-pip-version-check -r benchmarks/requirements.txt
+	$(BIN)/python -m benchmarks.run --peers $(VENV)/peers/bin/python
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
