@@ -13,7 +13,7 @@ from esg_pipeline.observability.masking import SecretFilter
 from esg_pipeline.settings import Settings
 from esg_pipeline_tests.observability.conftest import DAY
 
-TOKEN = 'canary-tok/en+"5f0c\\é'
+TOKEN = 'canary-tok/en+"5f0c\\x'
 PASSWORD = "canary p@ss:w/rd"
 LOG = logging.getLogger("esg_pipeline.scoring")
 
@@ -25,7 +25,7 @@ def all_secrets(make_settings):
         accounts_url="postgresql+psycopg://esg:canary-db%40pw@db.example/esg",
         ledger_url="postgresql+psycopg://esg@db/esg?password=canary-query-pw",
         smtp_url="smtps://alerts:canary p%40ss:w%2Frd@mail.example:465",
-        pagerduty_routing_key="canary0routing0key",
+        pagerduty_routing_key="canary0routing0keyé",
         alert_urls="slack://canaryTokenA/canaryTokenB/canaryTokenC/#esg",
         pushgateway_url="https://push:canary-push@gateway.example:9091",
         api_url="https://api.example/v1?api_key=canary-in-query",
@@ -43,7 +43,7 @@ def all_secrets(make_settings):
         "canary-query-pw",
         PASSWORD,
         "canary+p%40ss%3Aw%2Frd",
-        "canary0routing0key",
+        "canary0routing0keyé",
         "slack://canaryTokenA/canaryTokenB/canaryTokenC/#esg",
         "canary-push",
         "canary-in-query",
@@ -108,7 +108,7 @@ SECRET_TEXT = st.text(alphabet="abAB01-_/+=%@:.\"'\\ é\n", min_size=5, max_size
 
 @given(before=st.text(), first=SECRET_TEXT, shared=SECRET_TEXT, last=SECRET_TEXT, after=st.text())
 def test_overlapping_secrets_are_both_gone(before, first, shared, last, after):
-    secrets = SecretFilter(Settings(_env_file=None, api_token=first + shared))
+    secrets = SecretFilter(Settings(_env_file=None, pagerduty_routing_key=first + shared))
     secrets.register_secret(shared + last)
     masked = secrets.mask(before + first + shared + last + after)
     assert first + shared not in masked
