@@ -19,7 +19,14 @@ from esg_pipeline.alerts import Condition, count_unsent, send_due
 from esg_pipeline.alerts.bounded import run_bounded
 from esg_pipeline.assets import OUTCOME_TAG
 from esg_pipeline.day import NothingToAskAgain
-from esg_pipeline.ledger import Edition, LeaseHeld, LeaseHolder, LeaseLost, Ledger
+from esg_pipeline.ledger import (
+    Edition,
+    LeaseHeld,
+    LeaseHolder,
+    LeaseLost,
+    Ledger,
+    LedgerUnavailable,
+)
 from esg_pipeline.ledger.process_identity import this_process
 from esg_pipeline.observability.metrics import push_outbox_depth
 from esg_pipeline.resources import SCHEDULED_TAG
@@ -105,13 +112,22 @@ def hard_stop(context: dg.SensorEvaluationContext) -> dg.SkipReason:
             if deadline is None or now < deadline:
                 continue
             stopped.append(run.run_id)
-            wanted = edition or ledger.newest_delivered(day)
-            if wanted is None or wanted.delivered_at is None:
-                cause = f"run {run.run_id} still ran at its deadline and was terminated"
-                raise_findings(ledger, day, [Finding(Condition.DEADLINE_EXCEEDED, cause)])
+            # The worker first: a frozen one may keep the ledger locked too.
             _stop(context.instance, run, ledger.holder(day))
+            _tell_of(ledger, run, day, edition)
         send_due(ledger, settings, now, dagster_url=settings.dagster_url)
     return dg.SkipReason(f"terminated: {', '.join(stopped)}" if stopped else "nothing runs late")
+
+
+def _tell_of(ledger: Ledger, run: dg.DagsterRun, day: date, edition: Edition | None) -> None:
+    wanted = edition or ledger.newest_delivered(day)
+    if wanted is not None and wanted.delivered_at is not None:
+        return
+    cause = f"run {run.run_id} still ran at its deadline and was terminated"
+    try:
+        raise_findings(ledger, day, [Finding(Condition.DEADLINE_EXCEEDED, cause)])
+    except LedgerUnavailable as error:  # it must not keep other runs running
+        log.error("%s: that %s waits for the ledger: %s", day, cause, error)
 
 
 def _edition_of(ledger: Ledger, run: dg.DagsterRun, day: date) -> Edition | None:
@@ -130,13 +146,25 @@ def _deadline(
 
 
 def _stop(instance: dg.DagsterInstance, run: dg.DagsterRun, holder: LeaseHolder | None) -> None:
-    """Tell the run to end; what was told before is canceled in any case, and killed."""
-    if run.tags.get(STOPPED_TAG) != run.run_id:
-        instance.add_run_tags(run.run_id, {STOPPED_TAG: run.run_id, "dagster/max_retries": "0"})
-        instance.report_run_canceling(run)
-        if _signal_worker(run, holder, signal.SIGTERM) or _terminate(instance, run):
-            return
-    instance.report_run_canceled(run, "It ran past its deadline and did not end when told to.")
+    """Tell the run to end; one that was told before is killed, and canceled in any case."""
+    try:
+        if run.tags.get(STOPPED_TAG) != run.run_id:
+            instance.add_run_tags(run.run_id, {STOPPED_TAG: run.run_id, "dagster/max_retries": "0"})
+            instance.report_run_canceling(run)
+            if _signal_worker(run, holder, signal.SIGTERM) or _terminate(instance, run):
+                return
+        _cancel(instance, run, holder)
+    except Exception as error:  # a run that resists must not keep the others running
+        log.error("run %s is not stopped yet: %s", run.run_id, type(error).__name__)
+
+
+def _cancel(instance: dg.DagsterInstance, run: dg.DagsterRun, holder: LeaseHolder | None) -> None:
+    message = "It ran past its deadline and did not end when told to."
+    try:
+        instance.report_run_canceled(run, message)
+    except Exception:  # a frozen worker may keep Dagster's database locked
+        _signal_worker(run, holder, signal.SIGKILL)
+        instance.report_run_canceled(run, message)
     _signal_worker(run, holder, signal.SIGKILL)
 
 

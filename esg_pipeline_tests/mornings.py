@@ -1,4 +1,4 @@
-"""Mornings in the ledger: what a run of a date leaves there, written as the run writes it."""
+"""Mornings in the ledger: what a run of a date leaves there, written by its own code."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -11,7 +11,13 @@ import pytest
 
 from esg_pipeline import clock
 from esg_pipeline.accounts import AccountSourceError
-from esg_pipeline.alerting import ProgressAlerts, alert_delivered, alert_ending, alert_started
+from esg_pipeline.alerting import (
+    ProgressAlerts,
+    alert_delivered,
+    alert_ending,
+    alert_source_down,
+    alert_started,
+)
 from esg_pipeline.alerts import send_due
 from esg_pipeline.day import AccountListHeld, DayHold, DeadlineExceeded
 from esg_pipeline.delivery import DeliveryError
@@ -241,6 +247,19 @@ def test_each_bad_ending_has_its_condition(hold, ledger, settings, ending, condi
     assert alert.condition == condition
     foreign = type(ending) is RuntimeError
     assert alert.details["cause"] == ("RuntimeError" if foreign else str(ending))
+
+
+def test_a_source_that_is_waited_for_is_told_at_once_and_over_with_the_delivery(
+    hold, ledger, settings
+):
+    on_wait = alert_source_down(hold)
+    for wait_s in (1.0, 2.0):
+        on_wait(AccountSourceError("the accounts database is down", retryable=True), wait_s)
+    (alert,) = ledger.alerts(DAY)
+    assert alert.condition == "run_failed"
+    assert "waiting for the account source: the accounts database is down" in alert.details["cause"]
+    alert_delivered(hold, settings, ratings(Successful=10))
+    assert raised(ledger) == {"recovered"}
 
 
 class TestARunThatComesTooLate:

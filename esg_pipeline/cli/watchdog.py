@@ -4,8 +4,9 @@ It looks at the ledger and at the heartbeats of Dagster's daemon, raises and sen
 and exits non-zero, so that the timer's own failure hook fires too. It starts and stops nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,8 +14,13 @@ from esg_pipeline import clock
 from esg_pipeline.cli.home import ExitCode, end, settings_or_exit
 from esg_pipeline.settings import Settings
 
+if TYPE_CHECKING:
+    from dagster._daemon.types import DaemonHeartbeat
+
 HEARTBEAT_MAX_AGE_S = 120
 """Dagster itself takes a daemon for alive until half an hour after its last heartbeat."""
+INSTANCE_S = 30.0
+"""How long Dagster's database may take to say when its daemons were last alive."""
 NEEDED_DAEMONS = ("SCHEDULER", "SENSOR", "QUEUED_RUN_COORDINATOR", "EVENT_LOG_CONSUMER")
 """They start the day, watch it, launch its run and start a crashed one again."""
 TOLD_FILE = "told_without_ledger"
@@ -60,7 +66,10 @@ def _problems_of_the_day(settings: Settings, now: datetime, silent: Sequence[str
 
 
 def _tell_without_ledger(settings: Settings, day: date, now: datetime, cause: str) -> None:
-    """Send it at once, and not again each time the timer comes round this day."""
+    """Send it at once, and not again each time the timer comes round this day.
+
+    A home that does not last forgets it; then the mail comes again, with the same Message-ID.
+    """
     from esg_pipeline.alerts import AlertFacts, Condition, send_without_ledger
 
     told = settings.home / TOLD_FILE
@@ -86,13 +95,11 @@ def silent_daemons(now: float) -> list[str]:
     Args:
         now: Seconds since the epoch.
     """
-    import dagster as dg
+    from esg_pipeline.alerts.bounded import run_bounded
 
-    try:
-        with dg.DagsterInstance.get() as instance:
-            beats = instance.get_daemon_heartbeats()
-    except Exception as error:  # whatever its database has to say
-        return [f"dagster: its instance cannot be read ({type(error).__name__}); see its database"]
+    beats = run_bounded({"dagster": _heartbeats}, timeout_s=INSTANCE_S).get("dagster", "no answer")
+    if isinstance(beats, str):
+        return [f"dagster: its instance cannot be read ({beats}); see its database"]
     problems = []
     for name in NEEDED_DAEMONS:
         beat = beats.get(name)
@@ -101,3 +108,14 @@ def silent_daemons(now: float) -> list[str]:
         elif (age := now - beat.timestamp) > HEARTBEAT_MAX_AGE_S:
             problems.append(f"dagster-daemon {name}: silent for {age:.0f} s; restart it")
     return problems
+
+
+def _heartbeats() -> "Mapping[str, DaemonHeartbeat] | str":
+    """By daemon; or what went wrong."""
+    import dagster as dg
+
+    try:
+        with dg.DagsterInstance.get() as instance:
+            return instance.get_daemon_heartbeats()
+    except Exception as error:  # whatever its database has to say
+        return type(error).__name__

@@ -59,7 +59,7 @@ log = logging.getLogger("esg_pipeline_tests.orchestrator")
 @contextmanager
 def open_instance(home: Path, changes: Mapping[str, Any]) -> Iterator[dg.DagsterInstance]:
     """A new instance with the settings we ship, but for what is changed."""
-    shutil.copytree(_empty_home(), home)
+    shutil.copytree(empty_home(), home)
     config = yaml.safe_load(SHIPPED.read_text()) | dict(changes)
     if "run_coordinator" in changes:
         del config["run_queue"]
@@ -69,7 +69,7 @@ def open_instance(home: Path, changes: Mapping[str, Any]) -> Iterator[dg.Dagster
 
 
 @cache
-def _empty_home() -> Path:
+def empty_home() -> Path:
     """A home with Dagster's tables; to make them takes longer than a test."""
     folder = Path(tempfile.mkdtemp(prefix="dagster_home_"))
     atexit.register(shutil.rmtree, folder)

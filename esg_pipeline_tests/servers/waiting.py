@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 
-def wait_until(is_so: Callable[[], object], *, timeout_s: float = 60.0) -> None:
+def wait_until(is_so: Callable[[], object], *, timeout_s: float = 120.0) -> None:
     """Return as soon as it is so."""
     ends_at = time.monotonic() + timeout_s
     while not is_so():
