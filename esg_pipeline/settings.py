@@ -297,7 +297,13 @@ class Settings(BaseSettings):
                 raise ValueError(f"{key[:12]!r}… is not an age public key; it starts with age1")
         return keys
 
-    @check("api_token", "accounts_token", "api_oauth_client_secret")
+    @check("api_oauth_client_secret")
+    @classmethod
+    def _without_line_end(cls, secret: SecretStr | None) -> SecretStr | None:
+        """A secret file usually ends with a newline."""
+        return None if secret is None else SecretStr(secret.get_secret_value().rstrip("\r\n"))
+
+    @check("api_token", "accounts_token")
     @classmethod
     def _fits_a_header(cls, token: SecretStr | None) -> SecretStr | None:
         """A secret file usually ends with a newline; anything else odd would spoil every call."""

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from esg_pipeline.delivery import DeliveryError, open_store
-from esg_pipeline.delivery.s3 import client_from_environment
+from esg_pipeline.delivery.s3 import PART_SIZE_BYTES, client_from_environment
 from esg_pipeline.settings import Settings, SettingsError
 from esg_pipeline_tests.delivery.reports import DAY, deliver_day
 from esg_pipeline_tests.servers.faulty_proxy import S3Error, run_faulty_proxy
@@ -154,7 +154,10 @@ def test_without_a_key_of_its_own_the_buckets_kms_default_is_used(moto_store, si
     assert head["ServerSideEncryption"] == "aws:kms"
 
 
-def test_every_write_asks_for_kms_and_a_checksum_and_none_for_an_acl(moto_store, signer):
+def test_every_write_asks_for_kms_and_a_checksum_and_none_for_an_acl(
+    moto_store, signer, monkeypatch
+):
+    monkeypatch.setattr("esg_pipeline.delivery.s3.SINGLE_PUT_MAX_BYTES", PART_SIZE_BYTES)
     open_it, proxy = moto_store
     store = open_it(store_kms_key_id="11111111-2222-3333-4444-555555555555")
     store.preflight()
