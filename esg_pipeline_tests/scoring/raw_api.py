@@ -112,10 +112,11 @@ def run_raw_api() -> Iterator[RawApi]:
         started.set()
         await stop.wait()
         server.close()
-        calls = asyncio.all_tasks() - {asyncio.current_task()}
-        for call in calls:
-            call.cancel()
-        await asyncio.gather(*calls, return_exceptions=True)
+        while calls := asyncio.all_tasks() - {asyncio.current_task()}:
+            for call in calls:
+                call.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
+        await asyncio.sleep(0.01)  # the closed connections are told so in the next turns
 
     stop = asyncio.Event()
     thread = threading.Thread(target=loop.run_until_complete, args=(main(),))
