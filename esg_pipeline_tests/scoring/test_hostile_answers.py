@@ -244,6 +244,6 @@ def test_an_answer_that_comes_too_late_changes_nothing(raw_api, scoring):
         return response(200, asked.right_answer()) if len(raw_api.calls()) > 1 else None
 
     raw_api.answer = answer
-    [rating] = scoring.run(1, api_url=raw_api.url, api_timeout=0.5, api_max_attempts=2).values()
+    [rating] = scoring.run(1, api_url=raw_api.url, api_timeout=2, api_max_attempts=2).values()
     assert (rating.attempts, len(raw_api.calls())) == (2, 2)
     assert rating.status is ProcessingStatus.SUCCESSFUL
