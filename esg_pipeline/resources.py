@@ -100,13 +100,15 @@ class LedgerResource(dg.ConfigurableResource[None]):
         """Take the date for this run, or give the hold it has; see `day.hold_day`."""
         if self._hold is None:
             settings = self.settings.load()
+            # Started again by a person on Dagster's page: it has the tags, but no retry number.
+            is_by_hand = run.parent_run_id is not None and "dagster/retry_number" not in run.tags
             self._hold = hold_day(
                 self._open(settings, run, day),
                 day,
                 request or RunRequest(),
                 run_id=run.run_id,
-                root_run_id=run.root_run_id or run.run_id,
-                scheduled=run.tags.get(SCHEDULED_TAG) == "true",
+                root_run_id=run.run_id if is_by_hand else run.root_run_id or run.run_id,
+                scheduled=run.tags.get(SCHEDULED_TAG) == "true" and not is_by_hand,
                 settings=settings,
             )
             self._to_close.callback(self._hold.lease.release)

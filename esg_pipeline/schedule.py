@@ -38,7 +38,7 @@ def every_day_at_five(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | 
     return dg.RunRequest(
         run_key=f"daily_esg_ratings:{day}",
         partition_key=day.isoformat(),
-        tags={SCHEDULED_TAG: "true", TICK_TAG: tick},
+        tags={SCHEDULED_TAG: "true", TICK_TAG: tick, "dagster/priority": "1"},
     )
 
 

@@ -140,9 +140,15 @@ def _deadline(
     """The deadline the run gave itself, or the day's if the schedule's run never got so far."""
     if edition is not None:
         return edition.deadline_at
-    if run.tags.get(SCHEDULED_TAG) == "true":
+    if _is_scheduled(run):
         return clock.central_time(day, settings.report_deadline)
     return None
+
+
+def _is_scheduled(run: dg.DagsterRun) -> bool:
+    """Whether the schedule stands behind a run; one that a person starts again has its tags too."""
+    is_by_hand = run.parent_run_id is not None and "dagster/retry_number" not in run.tags
+    return run.tags.get(SCHEDULED_TAG) == "true" and not is_by_hand
 
 
 def _stop(instance: dg.DagsterInstance, run: dg.DagsterRun, holder: LeaseHolder | None) -> None:

@@ -15,6 +15,7 @@ from esg_pipeline.schedule import every_day_at_five
 from esg_pipeline_tests import edited_schedules
 from esg_pipeline_tests.mornings import DAY, at
 from esg_pipeline_tests.servers.orchestrator import (
+    LAUNCH_NOTHING,
     RUN_HERE,
     Orchestrator,
     loaded_here,
@@ -179,6 +180,23 @@ def test_a_daemon_that_wakes_after_the_window_refuses_the_day_and_people_hear_it
     assert alerts(DAY) == {"not_started", "deadline_exceeded"}
 
 
+@pytest.mark.parametrize("begun_at", ["05:00:01", "09:30"])
+def test_a_person_may_start_the_days_run_again_on_dagsters_page(
+    instance_that_runs, start_daemon, look_at, editions, time_machine, begun_at
+):
+    """Whether it had delivered or refused; the tags of the schedule's run come with it."""
+    daemon = start_daemon(instance_that_runs)
+    look_at(daemon, at("20:00", DAY - ONE_DAY))
+    look_at(daemon, at(begun_at))
+    (run,) = runs(instance_that_runs)
+    before = len(editions(DAY))
+    time_machine.move_to(at("10:00"))
+    daemon.start(daemon.create_run_again(run))
+    newest = editions(DAY)[-1]
+    assert (newest.number, newest.label) == (before + 1, "manual")
+    assert newest.delivered_at is not None
+
+
 def test_of_several_missed_mornings_dagster_starts_only_the_newest(instance, start_daemon, look_at):
     """The others are told by `start_watch`, and made up by hand."""
     look_at(start_daemon(instance), at("20:00", DAY - timedelta(days=3)))
@@ -197,6 +215,19 @@ def test_a_cron_text_edited_at_0600_starts_no_second_run(instance, start_daemon,
     assert dates(instance) == [DAY.isoformat()]
     look_at(edited, at("07:00", DAY + ONE_DAY))
     assert len(dates(instance)) == 2, "the next day has its run"
+
+
+def test_the_day_comes_before_whatever_else_waits_in_the_queue(tmp_path, start_daemon, look_at):
+    with open_instance(tmp_path / "home", LAUNCH_NOTHING) as instance:
+        daemon = start_daemon(instance)
+        look_at(daemon, at("04:00"))
+        for back in range(1, 6):
+            daemon.start(daemon.create_run(DAY - back * ONE_DAY))
+        look_at(daemon, at("05:00:01"))
+        daemon.launch_what_waits()
+        waiting = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
+        assert len(waiting) == 2
+        assert DAY.isoformat() not in {run.tags["dagster/partition"] for run in waiting}
 
 
 def test_two_daemons_start_one_run(instance, start_daemon, look_at):

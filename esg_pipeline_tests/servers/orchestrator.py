@@ -4,10 +4,8 @@ Loaded into this process, the code location follows a clock that the test moves.
 queue, or are started at once: in this process (`RUN_HERE`), or in a worker of a `CodeServer`.
 """
 
-import atexit
 import logging
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +21,7 @@ from typing import Any, Self
 import dagster as dg
 import yaml
 from dagster._cli.job import _create_run as create_run
+from dagster._core.execution.plan.resume_retry import ReexecutionStrategy
 from dagster._core.remote_origin import InProcessCodeLocationOrigin
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceProcessContext
@@ -32,6 +31,9 @@ from dagster._core.workspace.load_target import (
     WorkspaceLoadTarget,
 )
 from dagster._daemon.auto_run_reexecution.event_log_consumer import EventLogConsumerDaemon
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import (
+    QueuedRunCoordinatorDaemon,
+)
 from dagster._grpc.client import DagsterGrpcClient
 from dagster._grpc.server import wait_for_grpc_server
 from dagster._scheduler.scheduler import launch_scheduled_runs
@@ -50,6 +52,9 @@ RUN_HERE = {
         "class": "SyncInMemoryRunLauncher",
     },
 }
+LAUNCH_NOTHING = {
+    "run_launcher": {"module": "dagster._core.test_utils", "class": "MockedRunLauncher"}
+}
 START_S = 90
 LOCATION = "esg_pipeline"
 
@@ -58,8 +63,9 @@ log = logging.getLogger("esg_pipeline_tests.orchestrator")
 
 @contextmanager
 def open_instance(home: Path, changes: Mapping[str, Any]) -> Iterator[dg.DagsterInstance]:
-    """A new instance with the settings we ship, but for what is changed."""
-    shutil.copytree(empty_home(), home)
+    """The instance of a home, new if need be, as we ship it but for what is changed."""
+    if not home.exists():
+        make_home(home)
     config = yaml.safe_load(SHIPPED.read_text()) | dict(changes)
     if "run_coordinator" in changes:
         del config["run_queue"]
@@ -68,16 +74,23 @@ def open_instance(home: Path, changes: Mapping[str, Any]) -> Iterator[dg.Dagster
         yield instance
 
 
+def make_home(home: Path) -> None:
+    """A Dagster home as we ship it; its tables are copied, making them takes longer than a test."""
+    for name, content in _files_of_a_home().items():
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_bytes(content)
+
+
 @cache
-def empty_home() -> Path:
-    """A home with Dagster's tables; to make them takes longer than a test."""
-    folder = Path(tempfile.mkdtemp(prefix="dagster_home_"))
-    atexit.register(shutil.rmtree, folder)
-    (folder / "dagster.yaml").write_bytes(SHIPPED.read_bytes())
-    with dg.DagsterInstance.from_config(str(folder)) as instance:
-        instance.get_runs(limit=1)
-        instance.all_instigator_state()
-    return folder
+def _files_of_a_home() -> Mapping[Path, bytes]:
+    with tempfile.TemporaryDirectory(prefix="dagster_home_") as name:
+        folder = Path(name)
+        (folder / "dagster.yaml").write_bytes(SHIPPED.read_bytes())
+        with dg.DagsterInstance.from_config(name) as instance:
+            instance.get_runs(limit=1)
+            instance.all_instigator_state()
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        return {path.relative_to(folder): path.read_bytes() for path in files}
 
 
 def loaded_here(
@@ -156,6 +169,10 @@ class Orchestrator:
         """One round of the daemon that starts crashed runs again; the first only takes stock."""
         list(EventLogConsumerDaemon().run_iteration(self._workspace))
 
+    def launch_what_waits(self) -> None:
+        """One round of the daemon that takes runs from the queue."""
+        list(QueuedRunCoordinatorDaemon(interval_seconds=1).run_iteration(self._workspace))
+
     def create_run(self, day: date, **tags: str) -> dg.DagsterRun:
         """A run of the job as a person launches it; it is not started."""
         location = self._workspace.create_request_context().get_code_location(LOCATION)
@@ -163,6 +180,20 @@ class Orchestrator:
         job = repository.get_full_job("daily_esg_ratings")
         tags = {"dagster/partition": day.isoformat(), **tags}
         return create_run(self._instance, location, repository, job, {}, tags, None, None)
+
+    def create_run_again(self, run: dg.DagsterRun) -> dg.DagsterRun:
+        """The same run once more, as a person asks for it on Dagster's page; it is not started."""
+        workspace = self._workspace.create_request_context()
+        location = workspace.get_code_location(LOCATION)
+        (repository,) = location.get_repositories().values()
+        return self._instance.create_reexecuted_run(
+            parent_run=run,
+            request_context=workspace,
+            code_location=location,
+            remote_job=repository.get_full_job("daily_esg_ratings"),
+            strategy=ReexecutionStrategy.ALL_STEPS,
+            use_parent_run_tags=True,
+        )
 
     def start(self, run: dg.DagsterRun) -> None:
         """Let it run."""
