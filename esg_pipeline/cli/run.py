@@ -1,12 +1,14 @@
 """`esg-pipeline run`: the Dagster job for a date, in this process or queued to the daemon."""
 
+import fcntl
 import getpass
 import json
 import os
 import subprocess
 import sys
 from datetime import date
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +20,9 @@ from esg_pipeline.cli.home import (
     settings_or_exit,
 )
 from esg_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
 
 STOPPED = "stopped. What was answered is kept; the same command goes on from there"
 
@@ -108,7 +113,6 @@ def run_here(settings: Settings, day: date, asked: dict[str, Any]) -> ExitCode:
     Returns:
         The exit code; everything a person needs to know has been said.
     """
-    import dagster as dg
 
     from esg_pipeline.assets import OUTCOME_TAG
     from esg_pipeline.cli.progress_bar import show_progress
@@ -118,7 +122,7 @@ def run_here(settings: Settings, day: date, asked: dict[str, Any]) -> ExitCode:
     os.environ.setdefault("ESG_LOG_STDOUT", "false")
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     job = defs.resolve_job_def("daily_esg_ratings")
-    with dg.DagsterInstance.get() as instance:
+    with _opened_instance() as instance:
         with show_progress():
             result = job.execute_in_process(
                 run_config=_run_config(asked) | quiet,
@@ -141,6 +145,17 @@ def run_here(settings: Settings, day: date, asked: dict[str, Any]) -> ExitCode:
         click.echo("The report itself is delivered:", err=True)
         return _say_delivered(settings, day)
     return ExitCode.FAILED
+
+
+def _opened_instance() -> "DagsterInstance":
+    """Open Dagster's instance; one process at a time, because its first user makes its tables."""
+    import dagster as dg
+
+    with (Path(os.environ["DAGSTER_HOME"]) / ".opening").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        instance = dg.DagsterInstance.get()
+        _ = instance.run_storage, instance.event_log_storage, instance.schedule_storage
+        return instance
 
 
 def _has_delivered(settings: Settings, day: date, run_id: str) -> bool:
