@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     api_oauth_client_id: str | None = Field(None, description="OAuth 2 client id.")
     api_oauth_client_secret: SecretStr | None = Field(None, description="OAuth 2 client secret.")
     api_rate_limit: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] = Field(
-        50, description="Requests a second, all workers together."
+        50, description="Requests a second, all workers and all runs of the ledger together."
     )
     api_max_concurrency: Annotated[int, Field(ge=1, le=4096)] = Field(
         64, description="Calls in flight."

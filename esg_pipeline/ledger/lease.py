@@ -152,7 +152,9 @@ class Lease:
         try:
             with self._database.write() as connection:
                 connection.execute(
-                    update(leases).where(*self._mine()).values(run_id=None, heartbeat_at=None)
+                    update(leases)
+                    .where(*self._mine())
+                    .values(run_id=None, heartbeat_at=None, calls_per_s=None)
                 )
         except LedgerUnavailable as error:
             log.warning("The lease of %s was not released. %s", self.day, error)
@@ -248,6 +250,7 @@ class Leases:
                 process_started=me.started,
                 acquired_at=clock(connection),
                 heartbeat_at=clock(connection),
+                calls_per_s=None,
             )
         )
         return Lease(self._database, day, token, run_id)
@@ -259,9 +262,23 @@ def read_holder(connection: Connection, day: date) -> LeaseHolder | None:
     return _holder(row) if row is not None and row.run_id is not None else None
 
 
+def read_callers(connection: Connection) -> dict[date, float]:
+    """The dates that are being rated by a run that lives, and the calls a second of each."""
+    rows = connection.execute(
+        _select_all(connection).where(
+            leases.c.run_id.is_not(None), leases.c.calls_per_s.is_not(None)
+        )
+    ).all()
+    return {row.day: row.calls_per_s for row in rows if not _holder(row).may_be_replaced}
+
+
 def _select(connection: Connection, day: date) -> Select[Any]:
+    return _select_all(connection).where(leases.c.day == day)
+
+
+def _select_all(connection: Connection) -> Select[Any]:
     age = (clock(connection) - leases.c.heartbeat_at).label("heartbeat_age_s")
-    return select(leases, age).where(leases.c.day == day)
+    return select(leases, age)
 
 
 def _holder(row: Row[Any]) -> LeaseHolder:

@@ -20,6 +20,7 @@ from esg_pipeline.ratings import RATINGS_SCHEMA, Rating, Reason
 from .database import LONG_PATIENCE_S, Database
 from .editions import Edition
 from .lease import Lease
+from .rate_share import give_share_back, take_share
 from .result_rows import (
     RESULT_COLUMNS,
     arrow_batch,
@@ -60,6 +61,7 @@ class EditionWriter:
     """
 
     def __init__(self, database: Database, lease: Lease, edition: Edition) -> None:
+        self._database = database
         self._lease = lease
         self._edition_id = edition.id
         self._sql = _Statements(database)
@@ -132,6 +134,17 @@ class EditionWriter:
         self._open_calls -= ended  # drops the closed ones
         for each in settled:
             self._batch_of.pop(each, None)
+
+    def take_share(self, limit: float, in_use: float) -> float:
+        """The calls a second that this run may make beside those of other dates.
+
+        Args, raises: see `rate_share.take_share`.
+        """
+        return take_share(self._database, self._lease, limit, in_use)
+
+    def give_share_back(self) -> None:
+        """Leave the rate limit to the runs of other dates."""
+        give_share_back(self._lease)
 
     def _attempt_row(self, account_id: str, spent: int, reason: str | None) -> tuple[Any, ...]:
         batch = self._batch_of.get(account_id, 0)

@@ -64,6 +64,7 @@ leases = Table(
     Column("process_started", Text),
     Column("acquired_at", Float),  # database clock, seconds since 1970
     Column("heartbeat_at", Float),
+    Column("calls_per_s", Float),  # its share of the rate limit; NULL: it makes no calls
 )
 
 editions = Table(

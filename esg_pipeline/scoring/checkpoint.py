@@ -11,12 +11,14 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from esg_pipeline.ledger import LedgerUnavailable
 from esg_pipeline.ratings import Rating, Reason
 
 log = logging.getLogger("esg_pipeline.scoring")
+
+T = TypeVar("T")
 
 BATCH_RESULTS = 500
 """Results in one transaction. With the batch being filled, at most 1,000 are not yet safe."""
@@ -36,6 +38,12 @@ class Checkpoint(Protocol):
         refunded: Sequence[str] = (),
     ) -> None:
         """Write down final ratings, attempts of accounts to be called again, and refunds."""
+
+    def take_share(self, limit: float, in_use: float) -> float:
+        """Of the calls a second that all runs may make, those that this run may make."""
+
+    def give_share_back(self) -> None:
+        """This run makes no more calls."""
 
 
 @dataclass(slots=True)
@@ -91,25 +99,38 @@ class CheckpointThread:
         Raises:
             BaseException: `error`, when writing has ended for good.
         """
-        loop = asyncio.get_running_loop()
-        done = loop.create_future()
-
-        def finish() -> None:
-            if not done.done():
-                done.set_result(None)
-
-        def write() -> None:
-            self._checkpoint.begin_attempts(account_ids)
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(finish)
-
         if self._pending.failed or self._pending.refunded:
             self.flush()
-        self._jobs.put(write)
+        await self._written(lambda: self._checkpoint.begin_attempts(account_ids))
+
+    async def take_share(self, limit: float, in_use: float) -> float:
+        """The calls a second that this run may make now, see `Checkpoint`.
+
+        Raises:
+            BaseException: `error`, when writing has ended for good.
+        """
+        return await self._written(lambda: self._checkpoint.take_share(limit, in_use))
+
+    async def _written(self, write: Callable[[], T]) -> T:
+        """Let the thread do it, after what it has to do already; gives what it gave."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+
+        def finish(written: T) -> None:
+            if not done.done():
+                done.set_result(written)
+
+        def do() -> None:
+            written = write()
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(finish, written)
+
+        self._jobs.put(do)
         while not done.done():
             if self.error is not None:
                 raise self.error
             await asyncio.wait([done], timeout=RETRY_LEDGER_S)
+        return done.result()
 
     def add(self, rating: Rating) -> None:
         """Hand over a final rating."""
@@ -155,6 +176,7 @@ class CheckpointThread:
         if not self._is_closed:
             self._is_closed = True
             self.flush()
+            self._jobs.put(self._checkpoint.give_share_back)
             self._jobs.put(None)
         self._thread.join(timeout_s)
         self._gives_up.set()

@@ -41,6 +41,10 @@ FEED_EVERY_S = 0.01
 WATCH_EVERY_S = 1.0
 LOG_PROGRESS_EVERY_S = 10.0
 SETTLE_MAX_S = 30.0
+SHARE_EVERY_S = 1.0
+SHARE_TERM_S = 20.0
+"""For so long a share of the rate limit may be used unseen: less than a lease's term, after which
+other runs take it. A frozen run that wakes up makes no call before it has asked again."""
 STOP_SETTLE_S = 5.0
 """Time that calls in flight get when the run is interrupted or must stop."""
 
@@ -86,6 +90,7 @@ class Engine:
         self._tally = Tally()
         self._estimate = Estimate()
         self._is_turn_taken = False
+        self._share_ends_at = 0.0
         self._in_flight = 0
         reserve_s = (deadline_at - calls_end_at).total_seconds()
         self._settle_s = min(settings.api_timeout, SETTLE_MAX_S, reserve_s / 2)
@@ -149,7 +154,7 @@ class Engine:
         self, credentials: Credentials, feeder: Feeder, prober: Prober
     ) -> None:
         jobs: list[Callable[[], Coroutine[Any, Any, None]]]
-        jobs = [partial(self._feed, feeder, prober), self._watch]
+        jobs = [partial(self._feed, feeder, prober), self._watch, self._share_limit]
         jobs += [partial(self._call_accounts, credentials)] * self._workers
         tasks = [asyncio.create_task(self._guard(job)) for job in jobs]
         await self._over.wait()
@@ -212,6 +217,7 @@ class Engine:
             and self._breaker.opened_at is None
             and not self._checkpoint.is_away
             and self._checkpoint.backlog < MAX_BACKLOG
+            and self._clock() < self._share_ends_at
         )
 
     async def _call_accounts(self, credentials: Credentials) -> None:
@@ -324,6 +330,23 @@ class Engine:
                 self._log_progress()
             await asyncio.sleep(min(WATCH_EVERY_S, left_s))
 
+    async def _share_limit(self) -> None:
+        """Every second: the rate limit is shared with the runs of other dates."""
+        schedule, limit = self._pacer.schedule, self._settings.api_rate_limit
+        in_use = 0.0
+        while self.over_at is None:
+            asked_at = self._clock()
+            share = await self._checkpoint.take_share(limit, in_use)
+            self._share_ends_at = asked_at + SHARE_TERM_S
+            if share != in_use:
+                schedule.set_limit(share)
+                if in_use or share < limit:
+                    log.info("%.0f of %.0f calls a second are for this date", share, limit)
+                in_use = share
+                self._ready.wake_one()
+                continue  # what was given up is written down at once, for the others
+            await asyncio.sleep(SHARE_EVERY_S)
+
     async def _let_calls_end(self) -> None:
         over_at = self._clock()
         # `request_stop` may shorten the time meanwhile.
@@ -366,6 +389,8 @@ class Engine:
             return "ledger"
         if self._breaker.is_open:
             return "outage"
+        if not self._pacer.schedule.limit:
+            return "another date"
         return "throttle" if self._pacer.schedule.paused_until > self._clock() else None
 
     def progress(self) -> Progress:

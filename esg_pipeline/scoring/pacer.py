@@ -40,21 +40,29 @@ class Schedule:
     """
 
     def __init__(self, limit: float, now: float) -> None:
-        self.limit = limit
-        self.rate = limit
+        self.limit = self.rate = limit
         self.paused_until = now
-        calls = max(1, math.floor(limit))
-        self._window_s = calls / limit * (1 + JITTER_SHARE)  # a second, for a whole limit
-        self._starts = array("d", [-math.inf]) * calls
+        self._starts = array("d", [-math.inf]) * max(1, math.floor(limit))
+        self.set_limit(limit)
         self._accepted = 0
         self._accepted_before: deque[int] = deque(maxlen=PROOF_S)
         self._count = 0
         self._next = now
         self._changed_at = now
 
+    def set_limit(self, limit: float) -> None:
+        """Allow so many calls a second from now on: 0, or at most as many as at first."""
+        self.rate = self.rate / self.limit * limit if self.limit else limit
+        self.limit = limit
+        self._window_calls = max(1, math.floor(limit))
+        if limit:  # a second, for a whole limit
+            self._window_s = self._window_calls / limit * (1 + JITTER_SHARE)
+
     def next_start(self, now: float) -> float:
         """The earliest time at which a call may start; it may start when that is <= now."""
-        oldest = self._starts[self._count % len(self._starts)]
+        if not self.limit:
+            return math.inf
+        oldest = self._starts[(self._count - self._window_calls) % len(self._starts)]
         return max(self._next - CATCH_UP_S, oldest + self._window_s, self.paused_until)
 
     def take(self, now: float) -> int:

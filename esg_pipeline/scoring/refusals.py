@@ -4,6 +4,8 @@ Ratings of refused accounts are held back meanwhile: a refusal of everybody is n
 of them. Nothing here calls, waits or writes.
 """
 
+from collections import Counter
+
 from esg_pipeline.ratings import Rating
 
 FROM_THE_START_ACCOUNTS = 5
@@ -15,6 +17,9 @@ class Refusals:
 
     Args:
         accounts_asked: Accounts of this run.
+
+    Attributes:
+        spent: By row, attempts that refusals have cost.
     """
 
     def __init__(self, accounts_asked: int) -> None:
@@ -23,9 +28,14 @@ class Refusals:
         self._calls = 0
         self._accounts: set[int] = set()
         self._held: list[Rating] = []
+        self.spent: Counter[int] = Counter()
+
+    def note_spent(self, row: int) -> None:
+        """A call of the account was refused, whether or not the credentials were stale."""
+        self.spent[row] += 1
 
     def note(self, row: int) -> None:
-        """An account was refused."""
+        """An account was refused, and the credentials were the newest."""
         self._calls += 1
         self._accounts.add(row)
 
@@ -52,6 +62,7 @@ class Refusals:
     def end(self) -> bool:
         """Our credentials were accepted; whether that ended a row of refusals."""
         self._were_accepted_once = True
+        self.spent.clear()
         if not self._calls:
             return False
         self._calls = 0

@@ -207,6 +207,7 @@ class Settler:
     def _unauthorized(self, item: Item, result: CallResult, bearer: Bearer) -> None:
         """401: one more call of the account, with a new token if there can be one."""
         self._tally.unauthorized += 1
+        self._refusals.note_spent(item.row)
         if self._credentials.refused(bearer):
             is_first = True
         else:
@@ -220,6 +221,7 @@ class Settler:
             self._hold_failure(item, result)
 
     def _refused(self, item: Item, result: CallResult) -> None:
+        self._refusals.note_spent(item.row)
         self._note_refusal(item, result)
         self._hold_failure(item, result)
 
@@ -227,9 +229,10 @@ class Settler:
         self._refusals.note(item.row)
         if not self._refusals.are_everywhere:
             return
-        self._spend(item, result)
-        for rating in self._refusals.take_held():
-            self._checkpoint.add_failed(rating.account_id, rating.attempts, Reason.UNAUTHORIZED)
+        self._refusals.take_held()
+        for refused in self._work.items(list(self._refusals.spent)):
+            spent = self._work.attempts[refused.row] - self._refusals.spent[refused.row]
+            self._checkpoint.add_failed(refused.account_id, spent, Reason.UNAUTHORIZED)
         raise ApiUnauthorized(
             f"the API refuses our credentials for every account (HTTP {result.http_status}). "
             "Check ESG_API_TOKEN or the ESG_API_OAUTH_… settings, then run again: only what is "

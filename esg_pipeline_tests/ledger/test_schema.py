@@ -71,7 +71,7 @@ def test_dagsters_own_tables_may_lie_in_the_same_database(ledger_url):
         connection.exec_driver_sql("INSERT INTO alembic_version VALUES ('7e2f3204cf8e')")
     database.close()
     ledger = Ledger.open(ledger_url)
-    assert "version 0001" in ledger.check()
+    assert "version 0002" in ledger.check()
     ledger.close()
 
 

@@ -1,6 +1,9 @@
 """The simulated API in a process of its own, and a run against it."""
 
+import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -98,6 +101,30 @@ class Scoring:
             now=now,
         )
         return self.checkpoint.ratings
+
+    def start_process(
+        self, folder: Path, *, day: date = DAY, count: int | None = None, limit: float = 1000
+    ) -> subprocess.Popen[str]:
+        """Score the first `count` accounts in a process of its own, with the ledger in `folder`."""
+        task = {
+            "day": day.isoformat(),
+            "count": count,
+            "database": self.sandbox.accounts_url.removeprefix("sqlite:///"),
+            "ledger": f"sqlite:///{folder / 'ledger.db'}",
+            "settings": {
+                "api_url": self.sandbox.api_url,
+                "api_token": self.token,
+                "api_rate_limit": limit,
+                "api_backoff_base": 0.02,
+            },
+        }
+        command = [
+            sys.executable,
+            "-m",
+            "esg_pipeline_tests.scoring.scoring_process",
+            json.dumps(task),
+        ]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     def ids(self, count: int) -> list[str]:
         """The first `count` account ids."""

@@ -2,19 +2,20 @@
 
 import json
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from esg_pipeline.ledger import Ledger
 from esg_pipeline.scoring import score_accounts
 from esg_pipeline.settings import Settings
-from esg_pipeline_tests.scoring.conftest import DAY, read_accounts
+from esg_pipeline_tests.scoring.conftest import read_accounts
 
 
 def main() -> None:
-    """Score the accounts of a database; argument: JSON with database, ledger and settings."""
+    """Score accounts of a database; argument: JSON with day, count, database, ledger, settings."""
     task = json.loads(sys.argv[1])
+    day = date.fromisoformat(task["day"])
     ledger = Ledger.open(task["ledger"])
-    lease = ledger.acquire_lease(DAY, run_id="run")
+    lease = ledger.acquire_lease(day, run_id="run")
     lease.start_heartbeat()
     edition = ledger.open_edition(
         lease,
@@ -29,9 +30,9 @@ def main() -> None:
     )
     end = datetime.now(UTC) + timedelta(minutes=2)
     score_accounts(
-        read_accounts(task["database"]),
+        read_accounts(task["database"]).slice(0, task["count"]),
         settings=Settings(_env_file=None, **task["settings"]),
-        day=DAY,
+        day=day,
         writer=ledger.writer(lease, edition),
         resume=ledger.resume_state(edition),
         calls_end_at=end,

@@ -1,36 +1,17 @@
 """`kill -9` in the middle: the next run asks only for what is missing, and never a fourth time."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 from esg_pipeline.scoring.engine import MAX_BACKLOG
-
-
-def start(scoring, folder: Path) -> subprocess.Popen[str]:
-    settings = scoring.settings(api_rate_limit=1000)
-    task = {
-        "database": scoring.sandbox.accounts_url.removeprefix("sqlite:///"),
-        "ledger": f"sqlite:///{folder / 'ledger.db'}",
-        "settings": {
-            "api_url": settings.api_url,
-            "api_token": scoring.token,
-            "api_rate_limit": settings.api_rate_limit,
-            "api_backoff_base": settings.api_backoff_base,
-        },
-    }
-    command = [sys.executable, "-m", "esg_pipeline_tests.scoring.scoring_process", json.dumps(task)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 def test_a_killed_scoring_resumes_without_asking_much_twice(scoring, tmp_path):
     total = scoring.accounts.num_rows
     scoring.sandbox.set_faults({"http_500": "0.05:1"})
-    with start(scoring, tmp_path) as first:
+    with scoring.start_process(tmp_path) as first:
         scoring.sandbox.wait_for_calls(total // 2)
         first.kill()
-    with start(scoring, tmp_path) as second:
+    with scoring.start_process(tmp_path) as second:
         output, _ = second.communicate(timeout=60)
     assert second.returncode == 0
     assert json.loads(output) == {"Successful": total, "Partial": 0, "Failed": 0}

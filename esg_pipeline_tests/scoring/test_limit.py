@@ -1,11 +1,14 @@
 """The rate limit, as the server counts it."""
 
+import json
 from bisect import bisect_right
+from datetime import timedelta
 
 import pytest
 
 from esg_pipeline.sandbox import Sandbox
 from esg_pipeline.scoring import ScoringOutcome
+from esg_pipeline_tests.scoring.conftest import DAY
 
 STALL_S = 0.1
 """How long the server's process may be kept from running on a busy machine; calls that arrived
@@ -25,6 +28,20 @@ def most_in_a_second(sandbox: Sandbox) -> int:
 def test_the_server_never_sees_more_than_the_limit_in_any_second(scoring, limit, accounts):
     scoring.run(accounts, api_rate_limit=limit)
     assert most_in_a_second(scoring.sandbox) <= limit
+
+
+def test_two_dates_at_once_stay_within_one_limit_and_use_it(scoring, tmp_path):
+    limit, yesterday = 200, DAY - timedelta(days=1)
+    with scoring.start_process(tmp_path, day=yesterday, count=900, limit=limit) as older:
+        scoring.sandbox.wait_for_calls(200)
+        with scoring.start_process(tmp_path, count=900, limit=limit) as today:
+            assert json.loads(today.communicate(timeout=60)[0])["Successful"] == 900
+        assert older.poll() is None, "the older date leaves most of the limit to the newest"
+        assert json.loads(older.communicate(timeout=60)[0])["Successful"] == 900
+    arrivals = [call.at for call in scoring.sandbox.calls()]
+    assert len(arrivals) == 1800
+    assert most_in_a_second(scoring.sandbox) <= limit
+    assert 1800 / (arrivals[-1] - arrivals[0]) >= 0.9 * limit  # the handovers take a second each
 
 
 def test_a_respected_limit_brings_no_throttle(scoring):

@@ -11,8 +11,13 @@ from esg_pipeline.scoring.pacer import Schedule
 
 def run(schedule: Schedule, wake_late_s: list[float], seconds: float) -> list[float]:
     """Let callers call as often as they may, each timer as late as told; the times of calls."""
-    now, starts, wakes = 0.0, [], 0
-    while now < seconds:
+    return run_from(schedule, 0.0, seconds, wake_late_s)
+
+
+def run_from(schedule: Schedule, now: float, until: float, wake_late_s: list[float]) -> list[float]:
+    """The same, from a time on."""
+    starts, wakes = [], 0
+    while now < until:
         start = schedule.next_start(now)
         if start <= now:
             schedule.take(now)
@@ -133,3 +138,32 @@ def test_the_rate_stays_between_its_bounds(events):
         else:
             schedule.tick(now)
         assert 0.5 <= schedule.rate <= 50
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.05, 1.5), st.sampled_from([0, 1, 2, 10, 40, 50])), min_size=1),
+    LATE,
+)
+def test_a_limit_that_changes_is_kept_in_every_second(changes, wake_late_s):
+    """In every second there are no more calls than the highest limit that was in force in it."""
+    schedule, now, starts, limits = Schedule(50, 0.0), 0.0, [], []
+    for seconds, limit in changes:
+        schedule.set_limit(limit)
+        limits.append((now, limit))
+        starts += run_from(schedule, now, now + seconds, wake_late_s)
+        now += seconds
+    for at in starts:
+        in_force = [
+            limit
+            for n, (since, limit) in enumerate(limits)
+            if since <= at and (n + 1 == len(limits) or limits[n + 1][0] > at - 1)
+        ]
+        assert sum(at - 1 < other <= at for other in starts) <= max(in_force)
+
+
+def test_without_a_share_of_the_limit_no_call_may_start():
+    schedule = Schedule(10, 0.0)
+    schedule.set_limit(0)
+    assert schedule.next_start(1e6) == float("inf")
+    schedule.set_limit(10)
+    assert schedule.next_start(1e6) <= 1e6

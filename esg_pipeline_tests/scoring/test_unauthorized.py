@@ -29,9 +29,20 @@ def test_a_refusal_of_everybody_leaves_everybody_to_a_later_run(raw_api, scoring
     spent = scoring.checkpoint
     assert spent.ratings == {}
     assert len(raw_api.calls()) <= 2 * 64
-    assert max(spent.attempts.values()) <= 2
+    assert max(spent.attempts.values()) == 0, "a refusal of everybody is nobody's attempt"
     ratings = scoring.run(300, checkpoint=MemoryCheckpoint(attempts=spent.attempts))
     assert {str(rating.status) for rating in ratings.values()} == {"Successful"}
+
+
+def test_many_runs_with_a_bad_token_cost_no_account_an_attempt(raw_api, scoring):
+    raw_api.answer = lambda asked: response(401)
+    attempts = {}
+    for _ in range(4):
+        with pytest.raises(ApiUnauthorized):
+            scoring.run(7, api_url=raw_api.url, checkpoint=MemoryCheckpoint(attempts=attempts))
+        attempts = scoring.checkpoint.attempts
+    ratings = scoring.run(7, checkpoint=MemoryCheckpoint(attempts=attempts))
+    assert {(str(each.status), each.attempts) for each in ratings.values()} == {("Successful", 1)}
 
 
 def test_401_on_one_percent_is_their_failure_after_one_more_call(scoring):

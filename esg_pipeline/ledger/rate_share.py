@@ -1,0 +1,69 @@
+"""The rate limit that the runs of several dates share, so that together they stay within it.
+
+A run writes down how many calls a second it makes before it makes them, takes no more than the
+others leave, and gives way by slowing down first and writing that down after. So at no moment do
+the living runs make more calls than the limit, in whatever order they come and go.
+"""
+
+from collections.abc import Collection
+from datetime import date
+
+from sqlalchemy import Connection, text, update
+
+from .database import Database
+from .lease import Lease, read_callers
+from .tables import leases
+
+OLDER_DATES_SHARE = 0.2
+"""Of the limit, for all dates but the newest: making up a missed day must not make today late."""
+
+_SHARE_LOCK = 0x455348  # any number that nobody else takes
+
+
+def take_share(database: Database, lease: Lease, limit: float, in_use: float) -> float:
+    """The calls a second that the run may make from now on.
+
+    Args:
+        limit: For all runs together.
+        in_use: What the run keeps to now, 0 at first. When the answer is less, the run slows
+            down and asks again at once, so that the others can have what it gave up.
+
+    Raises:
+        LeaseLost, LedgerUnavailable: see `Lease.writing`.
+    """
+    with database.read() as connection:
+        callers = read_callers(connection)
+        if in_use == callers.pop(lease.day, None) == _wanted(lease.day, callers, limit):
+            return in_use
+    with lease.writing() as connection:
+        _one_at_a_time(connection)
+        others = read_callers(connection)
+        others.pop(lease.day, None)
+        wanted = _wanted(lease.day, others, limit)
+        kept = max(in_use, min(wanted, limit - sum(others.values())))
+        connection.execute(update(leases).where(leases.c.day == lease.day).values(calls_per_s=kept))
+    return min(kept, wanted)
+
+
+def give_share_back(lease: Lease) -> None:
+    """The run makes no more calls.
+
+    Raises:
+        LeaseLost, LedgerUnavailable: see `Lease.writing`.
+    """
+    with lease.writing() as connection:
+        connection.execute(update(leases).where(leases.c.day == lease.day).values(calls_per_s=None))
+
+
+def _wanted(day: date, others: Collection[date], limit: float) -> float:
+    """A day's part, in whole calls a second for all dates but the newest."""
+    if not others:
+        return limit
+    older = limit * OLDER_DATES_SHARE // len(others)
+    return limit - older * len(others) if day > max(others) else older
+
+
+def _one_at_a_time(connection: Connection) -> None:
+    """Runs take their shares one after the other; in SQLite all writers do."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _SHARE_LOCK})
