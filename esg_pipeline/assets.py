@@ -6,10 +6,11 @@ known way ends as one clear line (`ends_clearly`), never as a stack trace first.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 
 import dagster as dg
 import pandas as pd
+import pyarrow as pa
 from pydantic import Field
 
 from esg_pipeline.accounts import AccountSourceError
@@ -57,9 +58,18 @@ from esg_pipeline.resources import (
 )
 from esg_pipeline.scoring import ApiUnauthorized, ApiUntrusted, Progress
 from esg_pipeline.settings import SettingsError
-from esg_pipeline.summary import format_trend_html
+from esg_pipeline.summary import format_trend_html, image_uri, trend_charts
 
 GROUP = "esg_ratings"
+OWNERS = ("team:esg-development",)
+HOLDS_NAMES = {"account-names": "encrypted"}
+"""Tag of what holds account names, so that an administrator can find it."""
+BY_NINE = dg.FreshnessPolicy.cron(
+    deadline_cron="0 9 * * *", lower_bound_delta=timedelta(hours=4), timezone="America/Chicago"
+)
+"""A badge for who looks at the page; the alerts do not depend on it."""
+PREVIEW_ROWS = 10
+PREVIEW_COLUMNS = ["account_id", "status", "reason", "analysis_date", "http_status", "attempts"]
 OUTCOME_TAG = "esg/outcome"
 """Run tag with the class name of the known ending, for the command line and the sensors."""
 
@@ -120,6 +130,28 @@ def partition_date(context: dg.AssetExecutionContext) -> date:
     return date.fromisoformat(context.partition_key)
 
 
+def _address(settings: SettingsResource, name: str) -> dg.PathMetadataValue:
+    """Where a delivered file lies."""
+    return dg.MetadataValue.path(f"{settings.load().store_location}/{name}")
+
+
+def _picture(title: str, image: str, legend: str = "") -> dg.MarkdownMetadataValue:
+    """An image as metadata that Dagster's page draws."""
+    return dg.MetadataValue.md(f"![{title}]({image})\n\n{legend}")
+
+
+def _preview(ratings: pa.Table) -> dg.TableMetadataValue:
+    """How the first accounts were rated; no names and no scores, anybody may see Dagster's page."""
+    shown = ratings.slice(0, PREVIEW_ROWS).select(PREVIEW_COLUMNS)
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord({key: "" if value is None else str(value) for key, value in row.items()})
+            for row in shown.to_pylist()
+        ],
+        schema=dg.TableSchema([dg.TableColumn(name) for name in PREVIEW_COLUMNS]),
+    )
+
+
 class AskedFor(dg.Config):
     """What to ask again, and who wants it. Empty: the whole list."""
 
@@ -131,11 +163,13 @@ class AskedFor(dg.Config):
 
 @dg.asset(
     group_name=GROUP,
+    owners=OWNERS,
     partitions_def=business_days,
     io_manager_key="frames",
     output_required=False,
     check_specs=[ACCOUNT_LIST],
     kinds={"sql", "parquet"},
+    tags=HOLDS_NAMES,
     description="The active accounts of the business date, frozen for the edition.",
 )
 def active_accounts(
@@ -180,6 +214,7 @@ def active_accounts(
 
 @dg.asset(
     group_name=GROUP,
+    owners=OWNERS,
     partitions_def=business_days,
     io_manager_key="frames",
     check_specs=[ONE_RESULT_PER_ACCOUNT, STALE_DATES],
@@ -211,15 +246,22 @@ def esg_scores(
             one_result_per_account(accounts, ratings),
             stale_dates(ratings, settings.load().api_max_staleness_days),
         ],
-        metadata={"edition": hold.edition.number, **outcome.metadata()},
+        metadata={
+            "edition": hold.edition.number,
+            **outcome.metadata(),
+            "first_rows": _preview(ratings),
+        },
     )
 
 
 @dg.asset(
     group_name=GROUP,
+    owners=OWNERS,
     partitions_def=business_days,
     check_specs=[REPORT_FOLLOWS_SCHEMA, FAILURE_SHARE, *DRIFT, DELIVERY_PROOF],
     kinds={"csv"},
+    tags=HOLDS_NAMES,
+    freshness_policy=BY_NINE,
     description="FirmESGRatings_YYYYMMDD.csv, encrypted and verified, with its error log and "
     "signed manifest.",
 )
@@ -258,13 +300,19 @@ def firm_esg_report(
         )
         ledger.delivered(delivered)
     yield failure_share(ratings, settings.load().failure_threshold)
-    yield from drift_results(delivered.drift)
+    summary = delivered.summary
+    yield from drift_results(summary.drift if summary else None)
     yield delivery_proof(store.open(), hold.day, trusted_keys(settings.load().keys_folder))
     yield dg.MaterializeResult(
         metadata={
             "dagster/row_count": report.num_rows,
+            "report": _address(settings, delivered.manifest["files"][0]["stored_name"]),
             "edition": hold.edition.number,
             **{status.value: count for status, count in delivered.counts.items()},
+            **{
+                title: _picture(title, image)
+                for title, image in (summary.charts if summary else {}).items()
+            },
             "files": delivered.manifest["files"],
         }
     )
@@ -272,6 +320,7 @@ def firm_esg_report(
 
 @dg.asset(
     group_name=GROUP,
+    owners=OWNERS,
     partitions_def=business_days,
     io_manager_key="frames",
     kinds={"parquet"},
@@ -284,15 +333,21 @@ def failed_accounts(
     by_reason = wrong.groupby(["status", "reason"]).size().reset_index(name="accounts")
     return dg.MaterializeResult(
         value=wrong.reset_index(drop=True),
-        metadata={"by_reason": dg.MetadataValue.md(by_reason.to_markdown(index=False))},
+        metadata={
+            "by_reason": dg.MetadataValue.md(by_reason.to_markdown(index=False)),
+            "first_rows": _preview(to_table(wrong, RATINGS_SCHEMA)),
+        },
     )
 
 
 @dg.asset(
     group_name=GROUP,
+    owners=OWNERS,
     partitions_def=business_days,
     deps=[firm_esg_report],
     kinds={"html"},
+    tags=HOLDS_NAMES,
+    freshness_policy=BY_NINE,
     description="FirmESGRatings_YYYYMMDD_summary.html and .json, delivered with the report: what "
     "compliance officers read.",
 )
@@ -316,13 +371,14 @@ def daily_summary(
             "failed": row["failed"],
             "duration_s": row["duration_s"],
             "calls": row["calls"],
-            "files": [f"{settings.load().store_location}/{name}" for name in names],
+            **{name: _address(settings, name) for name in names},
         }
     )
 
 
 @dg.asset(
     group_name=GROUP,
+    owners=OWNERS,
     partitions_def=business_days,
     deps=[daily_summary],
     kinds={"html", "parquet"},
@@ -344,4 +400,12 @@ def esg_trend(
             raise dg.Failure(
                 f"the trend page is not renewed: {error}", allow_retries=False
             ) from None
-    return dg.MaterializeResult(metadata={"dagster/row_count": len(rows)})
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": len(rows),
+            **{
+                each.title: _picture(each.title, image_uri(each.drawing), each.legend_in_words)
+                for each in trend_charts(rows, last_day=rows[0].day)
+            },
+        }
+    )

@@ -30,6 +30,19 @@ SCHEDULED_TAG = "esg/scheduled"
 """Run tag of the 05:00 schedule's runs and of their automatic retries."""
 
 
+def is_by_hand(run: dg.DagsterRun) -> bool:
+    """Whether a person started the run again, on Dagster's page.
+
+    Such a run has the tags of the first one, but no retry number.
+    """
+    return run.parent_run_id is not None and "dagster/retry_number" not in run.tags
+
+
+def is_scheduled(run: dg.DagsterRun) -> bool:
+    """Whether the schedule stands behind the run, so that the deadline binds it."""
+    return run.tags.get(SCHEDULED_TAG) == "true" and not is_by_hand(run)
+
+
 class SettingsResource(dg.ConfigurableResource[None]):
     """The checked settings of this process."""
 
@@ -100,15 +113,13 @@ class LedgerResource(dg.ConfigurableResource[None]):
         """Take the date for this run, or give the hold it has; see `day.hold_day`."""
         if self._hold is None:
             settings = self.settings.load()
-            # Started again by a person on Dagster's page: it has the tags, but no retry number.
-            is_by_hand = run.parent_run_id is not None and "dagster/retry_number" not in run.tags
             self._hold = hold_day(
                 self._open(settings, run, day),
                 day,
                 request or RunRequest(),
                 run_id=run.run_id,
-                root_run_id=run.run_id if is_by_hand else run.root_run_id or run.run_id,
-                scheduled=run.tags.get(SCHEDULED_TAG) == "true" and not is_by_hand,
+                root_run_id=run.run_id if is_by_hand(run) else run.root_run_id or run.run_id,
+                scheduled=is_scheduled(run),
                 settings=settings,
             )
             self._to_close.callback(self._hold.lease.release)

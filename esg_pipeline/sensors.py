@@ -29,7 +29,7 @@ from esg_pipeline.ledger import (
 )
 from esg_pipeline.ledger.process_identity import this_process
 from esg_pipeline.observability.metrics import push_outbox_depth
-from esg_pipeline.resources import SCHEDULED_TAG
+from esg_pipeline.resources import is_scheduled
 from esg_pipeline.schedule import daily_esg_ratings
 from esg_pipeline.settings import Settings, load_settings
 from esg_pipeline.watching import Finding, days_to_judge, judge_day, raise_findings
@@ -140,15 +140,9 @@ def _deadline(
     """The deadline the run gave itself, or the day's if the schedule's run never got so far."""
     if edition is not None:
         return edition.deadline_at
-    if _is_scheduled(run):
+    if is_scheduled(run):
         return clock.central_time(day, settings.report_deadline)
     return None
-
-
-def _is_scheduled(run: dg.DagsterRun) -> bool:
-    """Whether the schedule stands behind a run; one that a person starts again has its tags too."""
-    is_by_hand = run.parent_run_id is not None and "dagster/retry_number" not in run.tags
-    return run.tags.get(SCHEDULED_TAG) == "true" and not is_by_hand
 
 
 def _stop(instance: dg.DagsterInstance, run: dg.DagsterRun, holder: LeaseHolder | None) -> None:

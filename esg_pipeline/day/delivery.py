@@ -29,7 +29,6 @@ from esg_pipeline.ledger import Edition, Ledger
 from esg_pipeline.ratings import ProcessingStatus
 from esg_pipeline.report import build_report, changed_cells, format_error_log, format_report
 from esg_pipeline.settings import Settings
-from esg_pipeline.summary import Drift
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +47,12 @@ class Delivered:
     Attributes:
         manifest: As written to the store.
         counts: Accounts per status.
-        drift: How the scores moved; None when the summary could not be made.
+        summary: None when it could not be made.
     """
 
     manifest: Manifest
     counts: dict[ProcessingStatus, int]
-    drift: Drift | None
+    summary: Summary | None
 
 
 def count_statuses(ratings: pa.Table) -> dict[ProcessingStatus, int]:
@@ -123,7 +122,7 @@ def deliver_edition(
         hold.ledger.set_metrics(hold.lease, edition, {**metrics, "format": _format(settings)})
         on_delivered(ratings)
     _discard_sealed(settings, hold.day)
-    return Delivered(manifest, counts, None if summary is None else summary.drift)
+    return Delivered(manifest, counts, summary)
 
 
 def _discard_sealed(settings: Settings, day: date) -> None:

@@ -79,19 +79,19 @@ def hold_day(
         NothingToAskAgain: failed-only or single accounts, and the date has no such results.
         LedgerUnavailable: the database does not answer.
     """
-    window = clock.run_window(
-        day,
-        clock.now_utc(),
-        deadline=settings.report_deadline,
-        reserve_s=settings.deadline_reserve,
-        scheduled=scheduled,
-    )
     lease = ledger.acquire_lease(day, run_id=run_id)
     lease.start_heartbeat()
     try:
         newest = ledger.newest_delivered(day)
         if newest is not None and newest.root_run_id == root_run_id:
             raise AlreadyDelivered(f"{day}: edition {newest.number} of this run is delivered")
+        window = clock.run_window(
+            day,
+            clock.now_utc(),
+            deadline=settings.report_deadline,
+            reserve_s=settings.deadline_reserve,
+            scheduled=scheduled,
+        )
         if request.mode != "full":
             check_can_ask_again(ledger, day, request)
         edition = ledger.open_edition(

@@ -26,9 +26,12 @@ from esg_pipeline.summary import (
     day_figures,
     day_row,
     drift,
+    focus_chart,
     format_summary_html,
     format_summary_json,
+    image_uri,
     last_good_scores,
+    score_chart,
 )
 
 DAYS_LOOKED_BACK = 10
@@ -43,11 +46,13 @@ class Summary:
 
     Attributes:
         files: Plain contents by suffix, as `deliver` takes them.
+        charts: By title, an image each (`data:` URI), for Dagster's page.
         metrics: For the ledger: the day's row of the history, and what was suspicious.
     """
 
     files: dict[str, bytes]
     drift: Drift
+    charts: dict[str, str]
     metrics: dict[str, Any]
 
 
@@ -106,6 +111,10 @@ def summarise(
             "_summary.json": format_summary_json(figures, facts, found),
         },
         drift=found,
+        charts={
+            "overall_scores": image_uri(score_chart(figures)),
+            "primary_focus": image_uri(focus_chart(figures)),
+        },
         metrics={
             "day_row": {**asdict(day_row(figures, facts)), "day": edition.day.isoformat()},
             "suspicions": [each.name for each in found.suspicions],

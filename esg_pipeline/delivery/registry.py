@@ -4,6 +4,7 @@ The only module here that reads settings.
 """
 
 import grp
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from esg_pipeline.delivery.encryption import AgeCipher, make_identity, read_iden
 from esg_pipeline.delivery.folder import FolderPlace
 from esg_pipeline.delivery.store import Store
 from esg_pipeline.settings import Settings, SettingsError
+
+log = logging.getLogger(__name__)
 
 S3ClientFactory = Callable[[], Any]
 """Gives a boto3 S3 client; boto3 ships no types."""
@@ -40,6 +43,13 @@ def open_cipher(settings: Settings) -> AgeCipher:
     """
     path = settings.store_identity or settings.keys_folder / "age_identity.txt"
     if settings.store_identity is None and not path.exists():
+        if _holds_editions(settings.store_location):
+            log.warning(
+                "%s is gone and a new key is made, so that today's report is delivered. Older "
+                "files open only for their readers: restore the old key from the backup and add "
+                "it to this file.",
+                path,
+            )
         try:
             make_identity(path)
         except OSError as error:
@@ -47,6 +57,12 @@ def open_cipher(settings: Settings) -> AgeCipher:
                 [f"{path}: {error.strerror}; the pipeline's own age key is kept there"]
             ) from None
     return AgeCipher(read_identities(path), settings.store_recipients)
+
+
+def _holds_editions(store_url: str) -> bool:
+    """Whether a folder store has files that some key was made for."""
+    parts = urlsplit(store_url)
+    return parts.scheme == "file" and (Path(unquote(parts.path)) / "editions").is_dir()
 
 
 def _open_folder(settings: Settings, _: S3ClientFactory | None) -> Store:

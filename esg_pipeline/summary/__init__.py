@@ -5,13 +5,14 @@ day and no connection, reads no clock, and changes no rating; the same inputs al
 bytes. Account names are in its summary files only, which are delivered encrypted.
 """
 
+from esg_pipeline.summary.charts import image_uri
 from esg_pipeline.summary.comparison import LAST_GOOD_SCHEMA, BaseDay, NoBase, last_good_scores
 from esg_pipeline.summary.drift import Drift, DriftLimits, Finding, drift
 from esg_pipeline.summary.edition import EditionFacts
 from esg_pipeline.summary.figures import DayFigures, day_figures
-from esg_pipeline.summary.html import format_summary_html
+from esg_pipeline.summary.html import focus_chart, format_summary_html, score_chart
 from esg_pipeline.summary.json_file import format_summary_json
-from esg_pipeline.summary.trend import DayRow, day_row, format_trend_html
+from esg_pipeline.summary.trend import DayRow, day_row, format_trend_html, trend_charts
 
 __all__ = [
     "LAST_GOOD_SCHEMA",
@@ -26,8 +27,12 @@ __all__ = [
     "day_figures",
     "day_row",
     "drift",
+    "focus_chart",
     "format_summary_html",
     "format_summary_json",
     "format_trend_html",
+    "image_uri",
     "last_good_scores",
+    "score_chart",
+    "trend_charts",
 ]

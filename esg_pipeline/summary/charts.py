@@ -7,6 +7,7 @@ come from the page's style sheet.
 
 import re
 import sys
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -17,6 +18,7 @@ from markupsafe import Markup
 from pygal.style import Style  # type: ignore[import-untyped]
 
 from esg_pipeline.summary import formats
+from esg_pipeline.summary.styles import style
 
 # Importing pygal hooks into every later import of the process, for map plug-ins nobody uses here;
 # on Python 3.11 that warns and fails where warnings are errors.
@@ -103,6 +105,16 @@ def line_chart(
         chart.add(label, list(values), show_dots=_has_lone_value(values))
     told = " ".join(_told(label, values, written) for label, values in lines.items())
     return _safe_svg(chart.render_tree(), name, title, told, "lines")
+
+
+def image_uri(drawing: Markup) -> str:
+    """A chart of this module as an image that needs no page around it: a `data:` URI."""
+    start, end = drawing.index("<svg ") + len("<svg "), drawing.index(">") + 1
+    alone = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" {drawing[start:end]}'
+        f"<style>{style('colours', 'charts')}</style>{drawing[end:]}"
+    )
+    return f"data:image/svg+xml;base64,{b64encode(alone.encode()).decode()}"
 
 
 def _has_lone_value(values: Sequence[float | None]) -> bool:

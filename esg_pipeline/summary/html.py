@@ -55,8 +55,8 @@ def format_summary_html(
         suspicions=drift.suspicions if drift else (),
         no_base=NO_BASE_WORDS[figures.no_base] if figures.no_base else None,
         days_apart=(figures.day - comparison.base_day).days if comparison else None,
-        score_chart=_score_chart(figures),
-        focus_chart=_focus_chart(figures),
+        score_chart=score_chart(figures),
+        focus_chart=focus_chart(figures),
         time_left=_time_left(edition),
         mode_words=MODE_WORDS[edition.mode],
         label_words=LABEL_WORDS[edition.label],
@@ -68,7 +68,8 @@ def format_summary_html(
     )
 
 
-def _score_chart(figures: DayFigures) -> Markup:
+def score_chart(figures: DayFigures) -> Markup:
+    """How the overall scores are distributed."""
     highest = figures.overall_bins[-1].high
     bars = {
         f"{each.low} to {each.high if each.high == highest else each.high - 0.01}": each.count
@@ -77,7 +78,8 @@ def _score_chart(figures: DayFigures) -> Markup:
     return bar_chart("score-chart", "Number of accounts in each ten points of overall score", bars)
 
 
-def _focus_chart(figures: DayFigures) -> Markup:
+def focus_chart(figures: DayFigures) -> Markup:
+    """How many rated accounts have each primary focus."""
     bars = {FOCUS_WORDS[each.focus]: each.count for each in figures.focus}
     return bar_chart("focus-chart", "Number of rated accounts with each primary focus", bars)
 

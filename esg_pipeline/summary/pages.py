@@ -6,15 +6,15 @@ allows exactly its one style sheet, by hash; same values give the same bytes.
 
 from base64 import b64encode
 from hashlib import sha256
-from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from esg_pipeline.summary import formats, outside_text
+from esg_pipeline.summary.styles import style
 
-_CSS = files("esg_pipeline.summary").joinpath("templates/page.css").read_text(encoding="utf-8")
+_CSS = style("colours", "charts", "page")
 _POLICY = (
     f"default-src 'none'; style-src 'sha256-{b64encode(sha256(_CSS.encode()).digest()).decode()}'; "
     "base-uri 'none'; form-action 'none'"

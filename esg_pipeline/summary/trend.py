@@ -24,6 +24,8 @@ DAYS_SHOWN = 90
 NO_REASON = "no reason"
 REASONS_SHOWN = 3
 """Reasons with a line of their own; more could not be told apart by line and colour."""
+LINE_LOOKS = ("black", "blue, dashed", "red, dotted", "green, dashed and dotted")
+"""How the n-th line of a chart looks, as `charts.css` has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,26 +85,35 @@ def format_trend_html(rows: Iterable[DayRow], *, last_day: date) -> bytes:
         rows: At most one a day, in any order. Shown are the ninety days up to `last_day`, or
             those since the first row if there are fewer.
     """
-    found = {row.day: row for row in rows if row.day <= last_day}
-    first_day = max(min(found, default=last_day), last_day - timedelta(days=DAYS_SHOWN - 1))
-    days = [first_day + timedelta(days=n) for n in range((last_day - first_day).days + 1)]
-    shown = [(day, found.get(day)) for day in days]
+    shown = _shown(rows, last_day)
     return render(
         "trend.html.j2",
         days=shown,
         rows=[row for _, row in shown if row],
         missing=[day for day, row in shown if row is None],
-        charts=_charts(shown) if any(row for _, row in shown) else (),
+        charts=_charts(shown),
         scores=SCORES,
         score_words=SCORE_WORDS,
         commonest=_commonest,
-        first_day=first_day,
+        first_day=shown[0][0],
         last_day=last_day,
     )
 
 
+def trend_charts(rows: Iterable[DayRow], *, last_day: date) -> "tuple[TrendChart, ...]":
+    """The charts of the trend page; none without a delivered day."""
+    return _charts(_shown(rows, last_day))
+
+
+def _shown(rows: Iterable[DayRow], last_day: date) -> "_Days":
+    found = {row.day: row for row in rows if row.day <= last_day}
+    first_day = max(min(found, default=last_day), last_day - timedelta(days=DAYS_SHOWN - 1))
+    days = [first_day + timedelta(days=n) for n in range((last_day - first_day).days + 1)]
+    return [(day, found.get(day)) for day in days]
+
+
 @dataclass(frozen=True, slots=True)
-class _Chart:
+class TrendChart:
     """A drawn chart; `legend` is empty when it has one line only."""
 
     title: str
@@ -110,11 +121,20 @@ class _Chart:
     legend: Sequence[str]
     starts_at_zero: bool
 
+    @property
+    def legend_in_words(self) -> str:
+        """The legend for where its colours cannot be shown."""
+        return "; ".join(
+            f"{label}: {look}" for label, look in zip(self.legend, LINE_LOOKS, strict=False)
+        )
+
 
 _Days = Sequence[tuple[date, DayRow | None]]
 
 
-def _charts(days: _Days) -> tuple[_Chart, ...]:
+def _charts(days: _Days) -> tuple[TrendChart, ...]:
+    if not any(row for _, row in days):
+        return ()
     average_lines = {
         SCORE_WORDS[score].removesuffix(" score"): partial(_average, score=score)
         for score in SCORES
@@ -145,14 +165,14 @@ def _chart(
     written: Callable[[float], str],
     *,
     from_zero: bool = False,
-) -> _Chart:
+) -> TrendChart:
     values = {
         label: [value(row) if row else None for _, row in days] for label, value in lines.items()
     }
     drawing = line_chart(
         name, title, [day for day, _ in days], values, written=written, from_zero=from_zero
     )
-    return _Chart(title, drawing, tuple(lines) if len(lines) > 1 else (), from_zero)
+    return TrendChart(title, drawing, tuple(lines) if len(lines) > 1 else (), from_zero)
 
 
 def _average(row: DayRow, *, score: str) -> float | None:

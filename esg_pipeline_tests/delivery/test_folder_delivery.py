@@ -167,7 +167,7 @@ def test_an_edition_delivered_again_with_other_content_is_kept_aside(store, sign
 
 
 def test_after_the_home_is_lost_the_editions_of_old_are_not_overwritten(
-    store, signer, folder, tmp_path
+    store, signer, folder, tmp_path, caplog
 ):
     deliver_day(store, signer)
     first = tree(folder / "editions/20261124/0001")
@@ -176,6 +176,7 @@ def test_after_the_home_is_lost_the_editions_of_old_are_not_overwritten(
     deliver_day(open_store(new_home), new_signer)
     assert verify(open_store(new_home), DAY, trusted=new_signer.trusted).edition == 1
     assert tree(folder / "editions/20261124/0001-replaced-20261124133000") == first
+    assert "age_identity.txt is gone and a new key is made" in caplog.text
 
 
 def test_wrong_counts_stop_the_delivery_and_leave_the_last_good_file(store, signer, folder):

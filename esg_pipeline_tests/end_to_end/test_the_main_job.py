@@ -1,11 +1,14 @@
 """The main job: the file says what the server said, for every account, whatever its name."""
 
+import base64
 import csv
 import io
 import os
+import re
 import sqlite3
 import stat
 from decimal import ROUND_HALF_UP, Decimal
+from xml.etree import ElementTree
 
 import dagster as dg
 import pandas as pd
@@ -146,6 +149,44 @@ def test_dagster_knows_the_run_its_partition_and_its_checks(job, firm, monkeypat
         }
         assert {"one_result_per_account", "report_schema", "failure_share"} <= set(checks)
         assert len(instance.all_logs(run.run_id)) < 100
+
+
+def test_dagsters_page_shows_charts_and_first_rows_without_names_or_scores(job, firm, monkeypatch):
+    firm.set_faults({"http_404": 0.1})
+    assert job.run().returncode in {0, 3}
+    monkeypatch.setenv("DAGSTER_HOME", str(job.home))
+    with dg.DagsterInstance.get() as instance:
+        shown = {
+            asset: instance.get_latest_materialization_event(
+                dg.AssetKey(asset)
+            ).asset_materialization.metadata
+            for asset in ("esg_scores", "failed_accounts", "firm_esg_report", "esg_trend")
+        }
+    assert svg_texts(shown["firm_esg_report"]["overall_scores"]) >= {"40 to 49.99", "90 to 100"}
+    assert svg_texts(shown["firm_esg_report"]["primary_focus"]) >= {"Environmental", "Social"}
+    assert "Overall: black" in shown["esg_trend"]["Average scores, points"].value
+    assert shown["firm_esg_report"]["report"].value == (
+        f"{job.store.as_uri()}/FirmESGRatings_20260310.csv.age"
+    )
+    first_rows = shown["esg_scores"]["first_rows"]
+    assert [column.name for column in first_rows.schema.columns] == [
+        *("account_id", "status", "reason", "analysis_date", "http_status", "attempts")
+    ]
+    assert first_rows.records[0].data["account_id"] == min(accounts_of(firm))
+    failed = shown["failed_accounts"]["first_rows"].records
+    assert failed
+    assert {row.data["reason"] for row in failed} == {"not_found"}
+    names = [name.encode() for name, _ in accounts_of(firm).values()]
+    for path in job.home.rglob("*.db"):
+        content = path.read_bytes()
+        assert not [name for name in names if name in content], path
+
+
+def svg_texts(picture: dg.MarkdownMetadataValue) -> set[str]:
+    """What is written in a chart on Dagster's page."""
+    image = re.search(r"data:image/svg\+xml;base64,([^)]+)", picture.value)
+    svg = ElementTree.fromstring(base64.b64decode(image[1]))
+    return {each.text for each in svg.iter("{http://www.w3.org/2000/svg}text")}
 
 
 def test_the_token_and_the_names_reach_no_output_of_a_run(job, firm):

@@ -1,0 +1,9 @@
+"""The style sheets of the pages and charts, in parts."""
+
+from importlib.resources import files
+
+
+def style(*parts: str) -> str:
+    """The named style sheets of `templates/`, one after the other."""
+    folder = files("esg_pipeline.summary").joinpath("templates")
+    return "\n".join(folder.joinpath(f"{part}.css").read_text(encoding="utf-8") for part in parts)
