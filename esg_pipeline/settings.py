@@ -5,6 +5,7 @@ reads settings and nothing else: it opens no connection, and it never prints a s
 """
 
 import difflib
+import io
 import ipaddress
 import os
 import re
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic import field_validator as check
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -112,6 +113,9 @@ class Settings(BaseSettings):
     )
     api_oauth_client_id: str | None = Field(None, description="OAuth 2 client id.")
     api_oauth_client_secret: SecretStr | None = Field(None, description="OAuth 2 client secret.")
+    api_oauth_scope: str | None = Field(
+        None, description="OAuth 2 scopes to ask for, separated by spaces; default none."
+    )
     api_rate_limit: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] = Field(
         50, description="Requests a second, all workers and all runs of the ledger together."
     )
@@ -459,10 +463,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     environ = os.environ if environ is None else environ
     known = {setting_name(field) for field in Settings.model_fields}
     problems = []
-    try:
-        given = {name.upper() for name in [*environ, *dotenv_values(".env")]}
-    except UnicodeDecodeError:
-        raise SettingsError([".env: is not UTF-8 text; save it as UTF-8"]) from None
+    given = {name.upper() for name in [*environ, *read_env_file()]}
     for name in sorted(name for name in given - known if name.startswith(PREFIX)):
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else "see docs/settings.md for the names"
@@ -478,6 +479,28 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+def read_env_file(path: Path = Path(".env")) -> dict[str, str | None]:
+    """What the file says, as pydantic-settings reads it; nothing when there is no file.
+
+    Raises:
+        SettingsError: not text, or lines that would be skipped. Their text may be a secret.
+    """
+    try:
+        bindings = list(parse_stream(io.StringIO(path.read_text(encoding="utf-8"))))
+    except FileNotFoundError:
+        return {}
+    except UnicodeDecodeError:
+        raise SettingsError([f"{path}: is not UTF-8 text; save it as UTF-8"]) from None
+    except OSError as error:
+        raise SettingsError([f"{path}: {error.strerror}"]) from None
+    skipped = [each.original for each in bindings if each.error]
+    lines = [each.line + len(each.string) - len(each.string.lstrip("\n")) for each in skipped]
+    if lines:
+        hint = "not NAME=value, or a quote that is not closed; mend it or begin it with #"
+        raise SettingsError([f"{path}, line {line}: {hint}" for line in lines])
+    return {each.key: each.value for each in bindings if each.key is not None}
 
 
 def settings_page() -> str:

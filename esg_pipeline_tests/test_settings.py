@@ -132,6 +132,18 @@ def test_an_env_file_that_is_not_utf8_is_one_line(monkeypatch, tmp_path):
     assert problems(monkeypatch) == [".env: is not UTF-8 text; save it as UTF-8"]
 
 
+def test_a_line_of_the_env_file_that_would_be_skipped_is_an_error(monkeypatch, tmp_path, capfd):
+    monkeypatch.chdir(tmp_path)
+    lines = ["ESG_API_TIMEOUT=7", "", "secret-canary without a name", 'ESG_API_TOKEN="not-closed']
+    (tmp_path / ".env").write_text("\n".join(lines) + "\n")
+    assert [each.split(":")[0] for each in problems(monkeypatch)] == [
+        ".env, line 3",
+        ".env, line 4",
+    ]
+    assert "canary" not in str(problems(monkeypatch))
+    assert capfd.readouterr().err == ""
+
+
 def test_http_is_fine_on_every_loopback_address(monkeypatch):
     for host in ("127.0.0.1:80", "localhost", "[::1]:8080"):
         assert load(monkeypatch, ESG_API_URL=f"http://{host}/x").api_url == f"http://{host}/x"

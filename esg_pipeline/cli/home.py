@@ -12,10 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
-from dotenv import dotenv_values
 
 from esg_pipeline import clock
-from esg_pipeline.settings import DEFAULT_HOME, Settings, SettingsError, load_settings
+from esg_pipeline.settings import (
+    DEFAULT_HOME,
+    Settings,
+    SettingsError,
+    load_settings,
+    read_env_file,
+)
 
 if TYPE_CHECKING:
     from esg_pipeline.ledger import Ledger
@@ -39,7 +44,10 @@ def end(code: ExitCode, message: str) -> NoReturn:
 
 def prepare_home() -> Path:
     """Make sure that there is a Dagster home with an instance file; say so when it is ours."""
-    given = os.environ.get("DAGSTER_HOME") or _home_of_env_file()
+    try:
+        given = os.environ.get("DAGSTER_HOME") or read_env_file().get("DAGSTER_HOME")
+    except SettingsError as error:
+        end(ExitCode.USAGE, str(error))
     home = Path(given or DEFAULT_HOME).absolute()
     if not given:
         click.echo(f"DAGSTER_HOME is not set: using {home}", err=True)
@@ -54,13 +62,6 @@ def prepare_home() -> Path:
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
     return home
-
-
-def _home_of_env_file() -> str | None:
-    try:
-        return dotenv_values(".env").get("DAGSTER_HOME")
-    except UnicodeDecodeError:
-        end(ExitCode.USAGE, ".env: is not UTF-8 text; save it as UTF-8")
 
 
 def settings_or_exit(*, for_run: bool = False) -> Settings:

@@ -1,5 +1,6 @@
 """`esg-pipeline run`: the Dagster job for a date, in this process or queued to the daemon."""
 
+import csv
 import fcntl
 import getpass
 import json
@@ -29,7 +30,12 @@ STOPPED = "stopped. What was answered is kept; the same command goes on from the
 
 @click.command()
 @date_option
-@click.option("--accounts", metavar="ID,ID…", help="Ask again for these accounts only.")
+@click.option(
+    "--accounts",
+    metavar="ID,ID…",
+    help="Ask again for these accounts only. "
+    "An id with a comma or with spaces around it: '\"A,1\",B2'.",
+)
 @click.option("--failed-only", is_flag=True, help="Ask again for the accounts that Failed.")
 @click.option("--by", metavar="NAME", help="Who asks for this run.")
 @click.option("--reason", metavar="TEXT", help="Why; with --by it releases a held list.")
@@ -47,7 +53,7 @@ def run(
     A date that a dead run left half done is finished, without asking again for what was
     answered. A delivered date gets a new edition.
     """
-    ids = [each.strip() for each in (accounts or "").split(",") if each.strip()]
+    ids = [each for each in next(csv.reader([accounts or ""], skipinitialspace=True), []) if each]
     if accounts is not None and not ids:
         raise click.UsageError("--accounts names no account; write --accounts ID,ID")
     if ids and failed_only:

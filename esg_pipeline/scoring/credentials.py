@@ -49,11 +49,6 @@ class FixedToken:
     """The token of `ESG_API_TOKEN`; there is never a newer one."""
 
     def __init__(self, token: str) -> None:
-        if not (token.isascii() and token.isprintable()):
-            raise ApiUnauthorized(
-                "ESG_API_TOKEN: holds characters that no HTTP header can carry; set it again, "
-                "without line breaks"
-            )
         self.ready: Bearer | None = Bearer(f"Bearer {token}", 0)
         self._bearer = self.ready
 
@@ -80,6 +75,7 @@ class OAuthToken:
         self._url = settings.api_oauth_token_url or ""
         self._client_id = settings.api_oauth_client_id or ""
         self._secret = settings.api_oauth_client_secret or SecretStr("")
+        self._scope = {"scope": settings.api_oauth_scope} if settings.api_oauth_scope else {}
         self._bearer: Bearer | None = None
         self._renew_at = 0.0
         self._expires_at = 0.0
@@ -158,7 +154,7 @@ class OAuthToken:
         return self._bearer
 
     async def _request(self) -> tuple[int, bytes]:
-        form = {"grant_type": "client_credentials"}
+        form = {"grant_type": "client_credentials", **self._scope}
         headers = {}
         secret = self._secret.get_secret_value()
         if self._in_body:

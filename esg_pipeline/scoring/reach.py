@@ -56,4 +56,7 @@ async def _check(settings: Settings) -> str:
     if status >= 500 and status != 501:  # noqa: PLR2004
         raise ApiUnreachable(f"ESG_API_URL: {where} answers HTTP {status}")
     took_ms = (time.monotonic() - started_at) * 1000
-    return f"{where} answers (HTTP {status}, {took_ms:.0f} ms)"
+    said = f"{where} answers (HTTP {status}, {took_ms:.0f} ms)"
+    if status >= 300:  # noqa: PLR2004 - many APIs know no HEAD
+        said += "; whether path and token are right shows only when an account is asked"
+    return said

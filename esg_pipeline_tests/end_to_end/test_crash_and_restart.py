@@ -124,9 +124,9 @@ def test_named_accounts_are_asked_again_and_unknown_ones_are_refused(job, firm):
     assert job.run("--accounts", ",".join(some)).returncode == 0
     assert set(firm.calls_by_account()) == set(some)
     check_invariants(job.delivered(), ACCOUNTS, firm)
-    unknown = job.run("--accounts", "nobody-1")
+    unknown = job.run("--accounts", 'nobody-1, "nobody, 2"')
     assert unknown.returncode == 2
-    assert "nobody-1" in unknown.stderr
+    assert "edition 2: nobody, 2, nobody-1" in unknown.stderr
 
 
 def test_at_the_deadline_the_file_is_there_and_the_rest_says_so(job, firm):

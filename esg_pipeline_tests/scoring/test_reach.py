@@ -11,7 +11,10 @@ def test_an_api_that_answers_is_reported_without_asking_for_an_account(raw_api, 
     raw_api.answer = lambda asked: response(405)
     said = check_api(scoring.settings(api_url=raw_api.url))
     assert said.startswith(f"127.0.0.1:{raw_api.port} answers (HTTP 405")
+    assert "shows only when an account is asked" in said
     assert [asked.method for asked in raw_api.asked] == ["HEAD"]
+    raw_api.answer = lambda asked: response(200)
+    assert check_api(scoring.settings(api_url=raw_api.url)).endswith(" ms)")
 
 
 def test_a_refused_token_is_named(raw_api, scoring):

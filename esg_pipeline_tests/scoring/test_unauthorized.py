@@ -87,6 +87,22 @@ def test_one_token_serves_all_workers(scoring):
     assert scoring.counts.token_requests == 1
 
 
+def test_scopes_are_asked_for_as_set(raw_api, scoring):
+    body = b'{"access_token": "t", "token_type": "Bearer"}'
+    raw_api.answer = lambda asked: response(
+        200, body if b"grant_type" in asked.body else asked.right_answer()
+    )
+    settings = {
+        "api_token": None,
+        "api_oauth_token_url": raw_api.url,
+        "api_oauth_client_id": "firm",
+        "api_oauth_client_secret": "secret-canary",
+    }
+    scoring.run(1, api_url=raw_api.url, api_oauth_scope="ratings.read esg", **settings)
+    assert raw_api.calls()[0].body == b"grant_type=client_credentials&scope=ratings.read+esg"
+    assert raw_api.calls()[1].headers["Authorization"] == "Bearer t"
+
+
 def test_a_token_is_renewed_before_it_ends(scoring):
     scoring.sandbox.set_faults(token_lifetime_s=1.0)
     scoring.run(300, api_rate_limit=100, **oauth(scoring))
