@@ -215,7 +215,7 @@ def lost_workers(context: dg.SensorEvaluationContext) -> dg.SensorResult:
             holder = ledger.holder(day)
             if holder and holder.run_id == run.run_id and not holder.may_be_replaced:
                 continue
-            if run.run_id not in seen_before:
+            if run.run_id not in seen_before or _is_busy(ledger):
                 suspects.append(run.run_id)
                 continue
             lost.append(run.run_id)
@@ -226,6 +226,15 @@ def lost_workers(context: dg.SensorEvaluationContext) -> dg.SensorResult:
                 context.instance.report_run_failed(run, message)
     said = f"lost: {', '.join(lost)}" if lost else "every run has a living worker"
     return dg.SensorResult(skip_reason=said, cursor=json.dumps(suspects))
+
+
+def _is_busy(ledger: Ledger) -> bool:
+    """Somebody alive writes for long, such as a slow publish on SQLite: heartbeats wait for it."""
+    try:
+        with ledger.transaction():
+            return False
+    except LedgerUnavailable:
+        return True
 
 
 def _is_old_enough(record: dg.RunRecord, now: datetime) -> bool:

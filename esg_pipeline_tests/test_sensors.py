@@ -4,6 +4,7 @@ import os
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -431,6 +432,20 @@ def test_a_lost_cursor_only_makes_the_second_look_a_first_one(look, instance, le
     look(lost_workers)
     assert look(lost_workers) == f"lost: {run.run_id}"
     assert conditions(ledger) == set()
+
+
+def test_nobody_is_lost_while_a_slow_publish_keeps_the_ledger(
+    look, instance, ledger, home, time_machine
+):
+    with Orchestrator(instance) as dagster:
+        run = dagster.create_run(DAY)
+    instance.report_dagster_event(started(run), run.run_id)
+    time_machine.move_to(clock.now_utc() + START_GRACE)
+    look(lost_workers)
+    with closing(sqlite3.connect(home / "ledger.db", isolation_level=None)) as publishing:
+        publishing.execute("BEGIN IMMEDIATE")
+        assert look(lost_workers) == "every run has a living worker"
+    assert look(lost_workers) == f"lost: {run.run_id}"
 
 
 def let_deadlines_pass(home: Path) -> None:
