@@ -77,6 +77,11 @@ business_days = dg.DailyPartitionsDefinition(
     start_date="2020-01-01", timezone="America/Chicago", end_offset=1
 )
 
+
+class OutOfMemory(Exception):
+    """The run was refused memory; one that the kernel kills for it ends as any killed run."""
+
+
 KNOWN_ENDINGS = (
     AccountListHeld,
     AccountSourceError,
@@ -120,6 +125,13 @@ def ends_clearly(context: dg.AssetExecutionContext, ledger: LedgerResource) -> I
         raise dg.Failure(str(ending), allow_retries=False) from None
     except dg.Failure:
         raise
+    except MemoryError:
+        starved = OutOfMemory(
+            "out of memory: give the run more, or lower ESG_API_MAX_CONCURRENCY; then run the date "
+            "again, only what is missing is asked"
+        )
+        ledger.alert(context.run, partition_date(context), starved)
+        raise dg.Failure(str(starved), allow_retries=False) from None
     except Exception as unexpected:
         ledger.alert(context.run, partition_date(context), unexpected)
         raise

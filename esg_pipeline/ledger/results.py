@@ -47,10 +47,13 @@ class ResumeState:
         answered: Ids of accounts that have a result.
         attempts: Calls spent on accounts that have none; absent means 0. A call that was begun
             and has no known outcome counts as spent.
+        cut_off: How many of these, since the last known outcome, have no known one: each time a
+            run died while the account was being asked, or was about to be.
     """
 
     answered: set[str]
     attempts: dict[str, int]
+    cut_off: dict[str, int]
 
 
 class EditionWriter:
@@ -66,7 +69,7 @@ class EditionWriter:
         self._edition_id = edition.id
         self._sql = _Statements(database)
         with lease.writing(patience_s=LONG_PATIENCE_S) as connection:
-            self._spent = _spent_attempts(connection, edition)
+            self._spent, _ = _spent_attempts(connection, edition)
             self._next_batch = _last_batch(connection, edition) + 1
         self._batch_of: dict[str, int] = {}
         self._open_calls: Counter[int] = Counter()
@@ -114,14 +117,18 @@ class EditionWriter:
         """
         rows = [result_row(self._edition_id, rating) for rating in ratings]
         tries = [self._attempt_row(*each) for each in failed_attempts]
-        tries += [self._attempt_row(each, self._spent.get(each, 0), None) for each in refunded]
         settled = {
             *(rating.account_id for rating in ratings),
             *(each[0] for each in failed_attempts),
             *refunded,
         }
         ended = Counter(self._batch_of[each] for each in settled if each in self._batch_of)
-        closed = [batch for batch, calls in ended.items() if calls == self._open_calls[batch]]
+        closed = {batch for batch, calls in ended.items() if calls == self._open_calls[batch]}
+        tries += [  # a batch that goes takes its attempts with it
+            self._attempt_row(each, self._spent.get(each, 0), None)
+            for each in refunded
+            if self._batch_of.get(each) not in closed
+        ]
         with self._lease.writing() as connection:
             if rows:
                 connection.exec_driver_sql(self._sql.insert_result, rows)
@@ -164,13 +171,14 @@ class Results:
     def resume_state(self, edition: Edition) -> ResumeState:
         """What was answered, and which attempts are spent."""
         with self._database.read(patience_s=LONG_PATIENCE_S) as connection:
-            spent = _spent_attempts(connection, edition)
+            spent, cut_off = _spent_attempts(connection, edition)
             ids = connection.scalars(
                 select(results.c.account_id).where(results.c.edition_id == edition.id)
             )
             answered = {account_id.decode() for account_id in ids}
         waiting = {each: n for each, n in spent.items() if n and each not in answered}
-        return ResumeState(answered, waiting)
+        cut_off = {each: n for each, n in cut_off.items() if each in waiting}
+        return ResumeState(answered, waiting, cut_off)
 
     def fail_unanswered(
         self,
@@ -255,8 +263,10 @@ class _Statements:
         )
 
 
-def _spent_attempts(connection: Connection, edition: Edition) -> dict[str, int]:
-    """Attempts spent, by account: recorded ones, and begun ones whose outcome is unknown."""
+def _spent_attempts(
+    connection: Connection, edition: Edition
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Attempts spent, by account, and those of them that were begun and have no known outcome."""
     rows = connection.execute(
         select(attempts.c.account_id, attempts.c.spent, attempts.c.settled_batch).where(
             attempts.c.edition_id == edition.id
@@ -269,11 +279,13 @@ def _spent_attempts(connection: Connection, edition: Edition) -> dict[str, int]:
             attempt_batches.c.edition_id == edition.id
         )
     )
+    cut_off: dict[str, int] = {}
     for batch, account_ids in open_batches:
         for account_id in json.loads(account_ids):
             if batch > settled.get(account_id, 0):
                 spent[account_id] = spent.get(account_id, 0) + 1
-    return spent
+                cut_off[account_id] = cut_off.get(account_id, 0) + 1
+    return spent, cut_off
 
 
 def _last_batch(connection: Connection, edition: Edition) -> int:

@@ -30,7 +30,7 @@ from esg_pipeline.scoring.probe import Prober
 from esg_pipeline.scoring.ready import ReadyQueue
 from esg_pipeline.scoring.settle import Settler
 from esg_pipeline.scoring.wire import Wire
-from esg_pipeline.scoring.work import Item, ResumeState, WorkList
+from esg_pipeline.scoring.work import QUARANTINE_FROM, Item, ResumeState, WorkList
 from esg_pipeline.settings import Settings
 
 log = logging.getLogger("esg_pipeline.scoring")
@@ -41,7 +41,7 @@ FEED_EVERY_S = 0.01
 WATCH_EVERY_S = 1.0
 LOG_PROGRESS_EVERY_S = 10.0
 SETTLE_MAX_S = 30.0
-SHARE_EVERY_S = 1.0
+SHARE_EVERY_S = 0.25
 SHARE_TERM_S = 20.0
 """For so long a share of the rate limit may be used unseen: less than a lease's term, after which
 other runs take it. A frozen run that wakes up makes no call before it has asked again."""
@@ -165,8 +165,18 @@ class Engine:
 
     def _begin_run(self) -> None:
         for item in self._work.items(self._work.take_exhausted()):
+            deaths = self._work.cut_off[item.row]
             message = "a run was cut off during the last attempt"
+            if deaths > 1:
+                message = f"{deaths} runs died while this account was asked"
+                log.warning("account %a is given up: %s", item.account_id, message)
             self._settler.write_off(item, Reason.CONNECTION, None, message)
+        if self._work.quarantined:
+            log.warning(
+                "%d runs died while %d accounts were asked: these come last, one at a time",
+                QUARANTINE_FROM,
+                self._work.quarantined,
+            )
         left_s = (self._calls_end_at - self._now()).total_seconds()
         needed_s = self._work.unanswered / self._settings.api_rate_limit
         log.info("%d of %d accounts to be asked", self._work.unanswered, self._work.total)
@@ -331,7 +341,7 @@ class Engine:
             await asyncio.sleep(min(WATCH_EVERY_S, left_s))
 
     async def _share_limit(self) -> None:
-        """Every second: the rate limit is shared with the runs of other dates."""
+        """Again and again: the rate limit is shared with the runs of other dates."""
         schedule, limit = self._pacer.schedule, self._settings.api_rate_limit
         in_use = 0.0
         while self.over_at is None:

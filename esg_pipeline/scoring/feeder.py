@@ -4,6 +4,7 @@ So a crash can make the count of attempts too high for a few accounts, never too
 call, and does not decide when one may start.
 """
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -12,6 +13,8 @@ from esg_pipeline.scoring.pacer import Schedule
 from esg_pipeline.scoring.ready import ReadyQueue
 from esg_pipeline.scoring.settle import Settler
 from esg_pipeline.scoring.work import Item, WorkList
+
+log = logging.getLogger("esg_pipeline.scoring")
 
 WRITE_AHEAD_S = 0.25
 """Calls of about this time are written ahead together: what a crash can cost an attempt."""
@@ -66,6 +69,9 @@ class Feeder:
         if not rows:
             return []
         items = self._work.items(rows)
+        if self._work.is_quarantined(rows[0]):
+            log.info("account %a is asked, alone", items[0].account_id)
+            self._checkpoint.flush()  # should the run die, all other outcomes are safe
         try:
             await self._checkpoint.begin([item.account_id for item in items])
         except BaseException:

@@ -1,5 +1,8 @@
 """Which account is called next, and how many attempts each has spent.
 
+An account during whose calls runs died is in quarantine: it may be what kills them, so it is
+called last and alone, where another death costs nobody else an attempt (FAULTS F11).
+
 Kept in flat columns over the sorted account list, a few bytes an account, so that a million fit.
 Nothing here waits, calls, or writes to disk.
 """
@@ -22,6 +25,9 @@ _REASONS = [None, *Reason]
 _REASON_CODES = {reason: code for code, reason in enumerate(_REASONS)}
 _DUE_SHIFT = 32
 """A waiting retry is one integer: due time in ms, then the account's row."""
+_ROW = (1 << _DUE_SHIFT) - 1
+QUARANTINE_FROM = 2
+"""So many runs died during its calls: the account is called alone. At one more it is given up."""
 
 
 class ResumeState(Protocol):
@@ -35,6 +41,10 @@ class ResumeState(Protocol):
     def attempts(self) -> Mapping[str, int]:
         """Attempts spent on accounts that have none."""
 
+    @property
+    def cut_off(self) -> Mapping[str, int]:
+        """How many of the latest of these ended with the death of their run."""
+
 
 class Item(NamedTuple):
     """An account whose next attempt is written down and may be called."""
@@ -45,12 +55,13 @@ class Item(NamedTuple):
 
 
 class WorkList:
-    """The accounts of a run: fresh ones, those waiting for a retry, and those put back in front.
+    """The accounts of a run: fresh ones, waiting retries, those put back in front, the quarantine.
 
     Attributes:
         total: All accounts.
         answered: Accounts that have their final rating, the resumed ones too.
         attempts: Per account, attempts spent, the one in flight included.
+        cut_off: Per account, earlier runs that died during its latest calls.
     """
 
     def __init__(
@@ -62,6 +73,7 @@ class WorkList:
         self._rng = rng
         self.total: int = accounts.num_rows
         self.attempts = bytearray(self.total)
+        self.cut_off = bytearray(self.total)
         self.is_answered = bytearray(self.total)
         self.is_suspect = bytearray(self.total)
         self.was_unauthorized = bytearray(self.total)
@@ -70,6 +82,8 @@ class WorkList:
         self._budget = RetryBudget()
         self._front: deque[int] = deque()
         self._later: list[int] = []
+        self._quarantine: list[int] = []
+        self._exhausted: list[int] = []
         self._restore(resume)
         self.answered = self.is_answered.count(1)
         is_fresh = (np.frombuffer(self.is_answered, "u1") | np.frombuffer(self.attempts, "u1")) == 0
@@ -83,10 +97,18 @@ class WorkList:
         if resume.attempts:
             begun = pa.array(list(resume.attempts), pa.string())
             for row in np.flatnonzero(pc.is_in(self._ids, value_set=begun).to_numpy()).tolist():
-                spent = resume.attempts[self._ids[row].as_py()]
+                account_id = self._ids[row].as_py()
+                spent = resume.attempts[account_id]
                 if spent > 0 and not self.is_answered[row]:
-                    self.attempts[row] = min(spent, 255)
-                    heapq.heappush(self._later, row)
+                    self._restore_attempts(row, spent, resume.cut_off.get(account_id, 0))
+
+    def _restore_attempts(self, row: int, spent: int, cut_off: int) -> None:
+        self.attempts[row] = min(spent, 255)
+        self.cut_off[row] = min(cut_off, 255)
+        if self.has_attempt_left(row) and cut_off <= QUARANTINE_FROM:
+            self.call_later(row, 0)
+        else:
+            self._exhausted.append(row)
 
     def items(self, rows: list[int]) -> list[Item]:
         """The accounts at these rows."""
@@ -103,7 +125,8 @@ class WorkList:
         """Take up to `count` accounts that may be called now; each spends an attempt.
 
         Accounts put back in front come first, then retries that are due, but while first attempts
-        remain only as many as the retry budget allows, then first attempts.
+        remain only as many as the retry budget allows, then first attempts. When none of these is
+        left, nor in flight, a quarantined one.
         """
         drawn: list[int] = []
         due_before = (int(now * 1000) + 1) << _DUE_SHIFT
@@ -111,13 +134,28 @@ class WorkList:
             if self._front:
                 row = self._front.popleft()
             elif self._may_retry(due_before):
-                row = heapq.heappop(self._later) & 0xFFFFFFFF
+                row = heapq.heappop(self._later) & _ROW
             elif self._fresh_taken < len(self._fresh):
                 row = self._next_fresh()
             else:
                 break
             drawn.append(self._spend(row))
+        if self._quarantine_may_go and self._quarantine[0] < due_before:
+            drawn.append(self._spend(heapq.heappop(self._quarantine) & _ROW))
         return drawn
+
+    def is_quarantined(self, row: int) -> bool:
+        """Whether the account must be called alone."""
+        return self.cut_off[row] >= QUARANTINE_FROM
+
+    @property
+    def _quarantine_may_go(self) -> bool:
+        """Whether quarantined accounts are all that is unanswered: no other waits or is called."""
+        return 0 < len(self._quarantine) == self.unanswered
+
+    def _retries_with(self, row: int) -> list[int]:
+        """The heap in which the account waits."""
+        return self._quarantine if self.is_quarantined(row) else self._later
 
     def _next_fresh(self) -> int:
         self._fresh_taken += 1
@@ -133,8 +171,7 @@ class WorkList:
 
         A fresh one is taken from anywhere, since neighbours in the list may fail together.
         """
-        waiting = [*self._front, *(entry & 0xFFFFFFFF for entry in self._later)]
-        fewest = min(waiting, key=lambda row: self.attempts[row], default=None)
+        fewest = min(self._called_before(), key=lambda row: self.attempts[row], default=None)
         if self._fresh_taken < len(self._fresh) and (fewest is None or self.attempts[fewest] > 0):
             first, other = (
                 self._fresh_taken,
@@ -147,9 +184,15 @@ class WorkList:
         if fewest in self._front:
             self._front.remove(fewest)
         else:
-            self._later = [entry for entry in self._later if entry & 0xFFFFFFFF != fewest]
-            heapq.heapify(self._later)
+            retries = self._retries_with(fewest)
+            retries[:] = [entry for entry in retries if entry & _ROW != fewest]
+            heapq.heapify(retries)
         return self._spend(fewest)
+
+    def _called_before(self) -> list[int]:
+        """The accounts that wait, other than fresh ones; quarantined ones if it is their turn."""
+        retries = self._quarantine if self._quarantine_may_go else self._later
+        return [*self._front, *(entry & _ROW for entry in retries)]
 
     @property
     def unanswered(self) -> int:
@@ -158,15 +201,18 @@ class WorkList:
 
     @property
     def has_waiting(self) -> bool:
-        """Whether any account waits for a call."""
-        return bool(self._front or self._later) or self._fresh_taken < len(self._fresh)
+        """Whether any account could be called, due or not."""
+        return (
+            bool(self._front or self._later)
+            or self._fresh_taken < len(self._fresh)
+            or self._quarantine_may_go
+        )
 
     def only_last_attempts_wait(self) -> bool:
-        """Whether every waiting account has one attempt left."""
+        """Whether every account that could be called has one attempt left."""
         if self._fresh_taken < len(self._fresh):
             return self._max_attempts == 1
-        waiting = [*self._front, *(entry & 0xFFFFFFFF for entry in self._later)]
-        return all(self.attempts[row] >= self._max_attempts - 1 for row in waiting)
+        return all(self.attempts[row] >= self._max_attempts - 1 for row in self._called_before())
 
     def _spend(self, row: int) -> int:
         self._budget.note(is_retry=self.attempts[row] > 0)
@@ -180,20 +226,31 @@ class WorkList:
     def give_back(self, row: int) -> None:
         """The call was not made, or cost no attempt: it comes first, its attempt unspent."""
         self.attempts[row] -= 1
-        self._front.appendleft(row)
+        if self.is_quarantined(row):
+            self.call_later(row, 0)
+        else:
+            self._front.appendleft(row)
 
     def call_again(self, row: int) -> None:
         """Let the account be called once more, at once."""
-        self._front.append(row)
+        if self.is_quarantined(row):
+            self.call_later(row, 0)
+        else:
+            self._front.append(row)
 
     def call_later(self, row: int, due: float) -> None:
         """Let the account be called again from `due` (monotonic seconds) on."""
-        heapq.heappush(self._later, int(due * 1000) << _DUE_SHIFT | row)
+        heapq.heappush(self._retries_with(row), int(due * 1000) << _DUE_SHIFT | row)
 
     @property
     def retries_waiting(self) -> int:
         """Accounts that wait for another attempt."""
-        return len(self._later)
+        return len(self._later) + len(self._quarantine)
+
+    @property
+    def quarantined(self) -> int:
+        """Accounts that wait until they can be called alone."""
+        return len(self._quarantine)
 
     def note_failure(self, row: int, reason: Reason | None, http_status: int | None) -> None:
         """Remember why the account's last call failed."""
@@ -210,20 +267,15 @@ class WorkList:
         self.answered += 1
 
     def take_exhausted(self) -> list[int]:
-        """Take out the resumed accounts that have no attempt left."""
-        exhausted = [
-            entry & 0xFFFFFFFF
-            for entry in self._later
-            if not self.has_attempt_left(entry & 0xFFFFFFFF)
-        ]
-        self._later = [entry for entry in self._later if self.has_attempt_left(entry & 0xFFFFFFFF)]
-        heapq.heapify(self._later)
+        """Take out the resumed accounts that must not be called any more."""
+        exhausted, self._exhausted = self._exhausted, []
         return exhausted
 
     def throttled_last(self) -> list[int]:
         """The accounts whose last call was told to slow down."""
         code = _REASON_CODES[Reason.RATE_LIMITED]
-        return [row for row in self._front if self._reasons[row] == code]
+        waiting = [*self._front, *(entry & _ROW for entry in self._quarantine)]
+        return [row for row in waiting if self._reasons[row] == code]
 
     def unanswered_pages(self, page: int) -> Iterator[list[int]]:
         """The rows of all accounts without a rating, `page` at a time."""

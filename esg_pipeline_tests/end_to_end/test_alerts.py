@@ -69,6 +69,23 @@ def test_refused_credentials_are_told_once_however_often_and_a_good_run_ends_it(
     assert receivers.opened() == told("unauthorized")
 
 
+def test_a_run_out_of_memory_says_so_and_the_next_one_asks_nobody_again(
+    job, receivers, firm, monkeypatch
+):
+    def no_memory(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as machine:
+        machine.setattr("esg_pipeline.assets.build_report", no_memory)
+        done = run_here(job)
+    assert done.exit_code == 1
+    assert "out of memory" in done.stderr
+    assert receivers.mails() == receivers.opened() == told("run_failed")
+    assert run_here(job).exit_code == 0
+    assert receivers.open_now() == set()
+    assert firm.counts().total == ACCOUNTS
+
+
 def test_too_many_failures_are_told_before_the_end_and_a_correction_ends_it(job, receivers, firm):
     firm.set_faults({"http_404": 0.6})
     running = job.start("run", "--date", str(DAY), ESG_API_RATE_LIMIT="5")

@@ -183,15 +183,45 @@ def test_what_was_confirmed_survives_kill_9(ledger, start_worker, confirmed_batc
     assert ledger.ratings(edition).num_rows == len(state.answered)
 
 
-def test_an_account_that_kills_its_worker_each_time_runs_out_of_attempts(ledger, start_worker):
-    for crash in (1, 2):
-        worker = start_worker(f"run-{crash}")
+def test_deaths_of_runs_are_counted_for_the_accounts_they_were_asking(ledger, start_worker):
+    for death in (1, 2):
+        worker = start_worker(f"run-{death}")
+        worker.tell("acquire")
+        worker.tell("open")
+        worker.tell("begin poison beside")
+        worker.tell(f"begin answered-{death} retried")
+        worker.tell(f"record answered-{death}")
+        worker.tell(f"retry retried {death}")
+        worker.kill()
+        state = ledger.resume_state(ledger.edition(DAY, 1))
+        assert state.attempts == {"poison": death, "beside": death, "retried": death}
+        assert state.cut_off == {"poison": death, "beside": death}
+    with ledger.acquire_lease(DAY, run_id="run-3") as lease:
+        edition = ledger.open_edition(lease, **run("run-3"))
+        writer = ledger.writer(lease, edition)
+        for each in ("beside", "poison"):
+            writer.begin_attempts([each])
+        writer.record([], [("beside", 3, "timeout")])
+        state = ledger.resume_state(edition)
+        assert state.attempts == {"poison": 3, "beside": 3, "retried": 2}
+        assert state.cut_off == {"poison": 3}, "a known outcome starts a new count"
+
+
+def test_a_call_alone_that_was_not_made_leaves_no_trace(ledger, start_worker):
+    for death in (1, 2):
+        worker = start_worker(f"run-{death}")
         worker.tell("acquire")
         worker.tell("open")
         worker.tell("begin poison")
         worker.kill()
-        edition = ledger.edition(DAY, 1)
-        assert ledger.resume_state(edition).attempts == {"poison": crash}
+    with ledger.acquire_lease(DAY, run_id="run-3") as lease:
+        edition = ledger.open_edition(lease, **run("run-3"))
+        writer = ledger.writer(lease, edition)
+        before = ledger.resume_state(edition)
+        writer.begin_attempts(["poison"])
+        writer.record([], refunded=["poison"])
+        assert ledger.resume_state(edition) == before
+        assert before.cut_off == {"poison": 2}
 
 
 def test_finished_batches_leave_nothing_behind(ledger, lease, edition, writer):

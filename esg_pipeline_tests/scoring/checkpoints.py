@@ -15,6 +15,7 @@ class MemoryCheckpoint:
 
     Attributes:
         ratings: By account id.
+        cut_off: As a resume state: how many runs died while an account was asked.
         begun: Ids of attempts that were written ahead and have no outcome yet.
         largest_batch: Most outcomes in one transaction.
         is_away: Every write fails until it is set to False.
@@ -24,6 +25,7 @@ class MemoryCheckpoint:
 
     ratings: dict[str, Rating] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
+    cut_off: dict[str, int] = field(default_factory=dict)
     begun: set[str] = field(default_factory=set)
     begun_calls: int = 0
     refunds: int = 0
@@ -78,7 +80,7 @@ class MemoryCheckpoint:
 
     @property
     def answered(self) -> set[str]:
-        """What a resuming run need not ask; with `attempts`, this is a resume state."""
+        """What a resuming run need not ask; with the attempts, this is a resume state."""
         return set(self.ratings)
 
     def by_reason(self) -> dict[str, int]:

@@ -88,13 +88,14 @@ class Scoring:
     ) -> dict[str, Rating]:
         """Score these accounts; `settings` are those of `Settings`."""
         self.checkpoint = checkpoint or MemoryCheckpoint()
+        state = self.checkpoint
         calls_end_at = now() + timedelta(seconds=calls_end_in_s)
         self.outcome = score_accounts(
             accounts,
             settings=self.settings(**settings),
             day=DAY,
             writer=self.checkpoint,
-            resume=MemoryCheckpoint(dict(self.checkpoint.ratings), dict(self.checkpoint.attempts)),
+            resume=MemoryCheckpoint(dict(state.ratings), dict(state.attempts), dict(state.cut_off)),
             calls_end_at=calls_end_at,
             deadline_at=calls_end_at + timedelta(seconds=reserve_s),
             on_progress=on_progress,

@@ -123,7 +123,7 @@ def test_while_the_ledger_is_away_no_call_is_made_and_then_all_goes_on(scoring):
             checkpoint.is_away = True
             threading.Timer(2.5, checkpoint.__setattr__, ("is_away", False)).start()
         if progress.paused == "ledger":
-            paused.append(scoring.counts.total)
+            paused.append(progress.calls)
 
     ratings = scoring.run(200, api_rate_limit=100, checkpoint=checkpoint, on_progress=watch)
     assert len(ratings) == scoring.counts.total == 200

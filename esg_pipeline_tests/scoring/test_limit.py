@@ -41,7 +41,7 @@ def test_two_dates_at_once_stay_within_one_limit_and_use_it(scoring, tmp_path):
     arrivals = [call.at for call in scoring.sandbox.calls()]
     assert len(arrivals) == 1800
     assert most_in_a_second(scoring.sandbox) <= limit
-    assert 1800 / (arrivals[-1] - arrivals[0]) >= 0.9 * limit  # the handovers take a second each
+    assert 1800 / (arrivals[-1] - arrivals[0]) >= 0.9 * limit  # the handovers cost a little
 
 
 def test_a_respected_limit_brings_no_throttle(scoring):

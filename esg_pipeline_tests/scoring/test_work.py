@@ -12,11 +12,16 @@ from esg_pipeline.ratings import ACCOUNTS_SCHEMA, Focus, Reason
 from esg_pipeline.scoring.work import WorkList
 
 
-def work_list(count: int, *, answered=(), attempts=None, max_attempts: int = 3) -> WorkList:
+def work_list(
+    count: int, *, answered=(), attempts=None, cut_off=None, max_attempts: int = 3
+) -> WorkList:
     ids = [f"A{number:03d}" for number in range(count)]
     focuses = [None, "social"] * count
     columns = [ids, ["n"] * count, focuses[:count], [None] * count]
-    resume = SimpleNamespace(answered=set(answered), attempts=attempts or {})
+    cut_off = {f"A{row:03d}": deaths for row, deaths in (cut_off or {}).items()}
+    resume = SimpleNamespace(
+        answered=set(answered), attempts={**cut_off, **(attempts or {})}, cut_off=cut_off
+    )
     return WorkList(pa.table(columns, schema=ACCOUNTS_SCHEMA), resume, max_attempts, Random(1))
 
 
@@ -158,3 +163,102 @@ def test_no_order_of_outcomes_spends_more_than_three_attempts_or_loses_an_accoun
     while drawn := work.draw(1, now=10):
         waiting.update(drawn)
     assert len(waiting) == work.unanswered
+
+
+def test_after_one_death_an_account_is_called_with_the_others():
+    work = work_list(2, cut_off={0: 1, 1: 1})
+    assert work.draw(9, now=0) == [0, 1]
+
+
+def test_after_two_deaths_an_account_is_called_when_all_others_are_answered():
+    work = work_list(4, cut_off={0: 2, 1: 2, 2: 1})
+    assert work.retries_waiting == 3
+    assert sorted(work.draw(9, now=0)) == [2, 3]
+    assert work.draw(9, now=0) == []
+    assert work.draw_for_probe() is None
+    assert not work.has_waiting
+    work.note_answered(2)
+    work.call_later(3, due=1000)
+    assert work.draw(9, now=0) == [], "another waits, although not for now"
+    [row] = work.draw(9, now=1000)
+    work.note_answered(row)
+    assert work.draw(9, now=1000) == [0]
+    assert work.draw(9, now=1000) == [], "one at a time"
+    work.note_answered(0)
+    assert work.draw(9, now=1000) == [1]
+
+
+@pytest.mark.parametrize("put_back", ["give_back", "call_again", "call_later"])
+def test_a_quarantined_account_that_is_put_back_stays_in_quarantine(put_back):
+    work = work_list(2, cut_off={0: 2, 1: 2}, max_attempts=5)
+    [row] = work.draw(9, now=0)
+    getattr(work, put_back)(row, *([2.0] if put_back == "call_later" else []))
+    assert work.retries_waiting == 2
+    assert len(work.draw(9, now=3)) == 1
+    assert work.draw(9, now=3) == []
+
+
+def test_a_quarantined_account_waits_for_its_time_and_can_be_probed_before():
+    work = work_list(2, cut_off={0: 2, 1: 2})
+    assert work.only_last_attempts_wait()
+    for row in (0, 1):
+        assert work.draw_for_probe() == row
+        assert work.draw_for_probe() is None
+        work.give_back(row)
+        work.draw_for_probe()
+        work.call_later(row, due=5)
+    assert work.draw(9, now=4) == []
+    assert work.has_waiting
+    assert work.draw(9, now=5) == [0]
+
+
+def test_a_third_death_ends_it_whatever_attempts_are_left():
+    work = work_list(3, cut_off={0: 3, 1: 2}, max_attempts=5)
+    assert work.take_exhausted() == [0]
+    assert work.take_exhausted() == []
+    assert work.cut_off[0] == 3
+
+
+def test_a_throttled_account_in_quarantine_is_known_at_the_end():
+    work = work_list(1, cut_off={0: 2})
+    [row] = work.draw(1, now=0)
+    work.note_failure(row, Reason.RATE_LIMITED, 429)
+    work.give_back(row)
+    assert work.throttled_last() == [row]
+
+
+@given(
+    st.lists(st.sampled_from(["succeed", "fail", "throttle", "again", "probe"]), max_size=200),
+    st.dictionaries(st.integers(0, 7), st.integers(1, 3), max_size=8),
+    st.integers(1, 3),
+    st.randoms(use_true_random=False),
+)
+def test_no_order_of_outcomes_calls_a_quarantined_account_beside_another(
+    outcomes, cut_off, batch, rng
+):
+    work, in_flight = work_list(8, cut_off=cut_off, max_attempts=5), []
+    for row in work.take_exhausted():
+        work.note_answered(row)
+    for outcome in outcomes:
+        if outcome == "probe":
+            row = work.draw_for_probe()
+            in_flight += [] if row is None else [row]
+        else:
+            in_flight += work.draw(batch, now=10)
+        if any(map(work.is_quarantined, in_flight)):
+            assert len(in_flight) == 1
+            others = {row for row in range(8) if not work.is_quarantined(row)}
+            assert all(work.is_answered[row] for row in others)
+        if not in_flight:
+            break
+        row = in_flight.pop(rng.randrange(len(in_flight)))
+        if outcome == "throttle":
+            work.give_back(row)
+        elif outcome == "succeed" or not work.has_attempt_left(row):
+            work.note_answered(row)
+        elif outcome == "again":
+            work.call_again(row)
+        else:
+            work.call_later(row, due=0)
+    if not in_flight:
+        assert work.has_waiting == (work.unanswered > 0)
