@@ -1,5 +1,6 @@
 """The 05:00 schedule by Dagster's own scheduler, on a clock that the test moves."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
@@ -7,7 +8,10 @@ from functools import partial
 
 import dagster as dg
 import pytest
+from dagster._core.events import JobFailureData, RunFailureReason
+from dagster._daemon.monitoring.run_monitoring import check_run_timeout
 
+from esg_pipeline import clock
 from esg_pipeline.ledger import Edition, Ledger
 from esg_pipeline.resources import SCHEDULED_TAG
 from esg_pipeline.sandbox import Sandbox, start_sandbox
@@ -25,6 +29,7 @@ from esg_pipeline_tests.servers.orchestrator import (
 SPRING, AUTUMN = date(2026, 3, 8), date(2026, 11, 1)
 """02:00 becomes 03:00, and 02:00 becomes 01:00."""
 ONE_DAY = timedelta(days=1)
+log = logging.getLogger(__name__)
 ACCOUNTS = 20
 
 pytestmark = pytest.mark.filterwarnings(
@@ -252,3 +257,23 @@ def test_a_tick_that_died_after_it_made_the_run_makes_no_other(instance, time_ma
     again = every_day_at_five(evaluate())
     assert isinstance(again, dg.RunRequest)
     assert again.run_key == first.run_key
+
+
+def test_a_firms_own_dagster_settings_neither_cut_a_run_short_nor_repeat_a_refusal(
+    tmp_path, start_daemon, time_machine
+):
+    firms = {
+        "run_retries": {"enabled": True, "max_retries": 5, "retry_on_asset_or_op_failure": True},
+        "run_monitoring": {"enabled": True, "max_runtime_seconds": 60},
+    }
+    with open_instance(tmp_path / "home", firms) as instance:
+        run = start_daemon(instance).create_run(DAY)
+        instance.report_dagster_event(
+            dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, run.job_name), run.run_id
+        )
+        time_machine.move_to(clock.now_utc() + ONE_DAY)
+        check_run_timeout(instance, instance.get_run_record_by_id(run.run_id), log, 60.0)
+        assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.STARTED
+        refusal = JobFailureData(error=None, failure_reason=RunFailureReason.STEP_FAILURE)
+        instance.report_run_failed(run, job_failure_data=refusal)
+        assert instance.get_run_by_id(run.run_id).tags["dagster/will_retry"] == "false"

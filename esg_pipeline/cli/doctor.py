@@ -70,6 +70,11 @@ def _dagster() -> str:
     from esg_pipeline.definitions import defs
 
     with dg.DagsterInstance.get() as instance:
+        if not instance.run_retries_enabled:
+            raise NotWorking(
+                "run_retries is off in dagster.yaml: a run whose process dies waits for a person. "
+                "Set `run_retries: {enabled: true, max_retries: 0}`"
+            )
         runs = instance.get_runs_count()
         job = defs.resolve_job_def("daily_esg_ratings")
         return f"{instance.root_directory}: {runs} runs; job {job.name} loads"
