@@ -394,8 +394,8 @@ def daily_summary(
     partitions_def=business_days,
     deps=[daily_summary],
     kinds={"html", "parquet"},
-    description="The last 90 days: averages, success, duration, calls, reasons; a page, and "
-    "history/daily.parquet for BI tools.",
+    description="The last 90 days as a page: averages, success, duration, calls, reasons; the "
+    "numbers of all days in history/daily.parquet for BI tools.",
 )
 def esg_trend(
     context: dg.AssetExecutionContext, ledger: LedgerResource, store: StoreResource

@@ -18,8 +18,8 @@ daily_esg_ratings = dg.define_asset_job(
     description="Rates every active account of the business date and delivers the report.",
     # A retry begins at the first asset, which knows what to do when the date is held by another
     # run or is delivered; what was frozen and answered is in store and ledger, not asked again.
-    # The last two win over a firm's own dagster.yaml: what failed on purpose waits for a person, and
-    # only our deadline ends a run (a limit of Dagster's counts from the start and saves nothing).
+    # The last two win over a firm's own dagster.yaml: what failed on purpose waits for a person,
+    # and only our deadline ends a run (a limit of Dagster's counts from the start, saves nothing).
     tags={
         "dagster/max_retries": "3",
         "dagster/retry_strategy": "ALL_STEPS",

@@ -11,7 +11,7 @@ import pytest
 from dagster._core.events import JobFailureData, RunFailureReason
 from dagster._daemon.monitoring.run_monitoring import check_run_timeout
 
-from esg_pipeline import clock
+from esg_pipeline.clock import now_utc
 from esg_pipeline.ledger import Edition, Ledger
 from esg_pipeline.resources import SCHEDULED_TAG
 from esg_pipeline.sandbox import Sandbox, start_sandbox
@@ -271,7 +271,7 @@ def test_a_firms_own_dagster_settings_neither_cut_a_run_short_nor_repeat_a_refus
         instance.report_dagster_event(
             dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, run.job_name), run.run_id
         )
-        time_machine.move_to(clock.now_utc() + ONE_DAY)
+        time_machine.move_to(now_utc() + ONE_DAY)
         check_run_timeout(instance, instance.get_run_record_by_id(run.run_id), log, 60.0)
         assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.STARTED
         refusal = JobFailureData(error=None, failure_reason=RunFailureReason.STEP_FAILURE)

@@ -1,4 +1,4 @@
-"""`esg-pipeline report`: fetch, show, verify and rebuild a delivered report.
+"""`esg-pipeline report`: fetch, show, verify and rebuild a delivered report; the days' history.
 
 Each look at account data is written to the audit trail: who, when, which edition, how it ended.
 """
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from esg_pipeline.ledger import Ledger
 
 SHOWN_ROWS = 10
+out_folder = click.Path(file_okay=False, path_type=Path)
 
 
 @click.group()
@@ -38,16 +39,19 @@ def report() -> None:
 
 
 @contextmanager
-def _audited(settings: Settings, by: str, action: str, day: date) -> Iterator["Ledger"]:
+def _audited(settings: Settings, by: str, action: str, day: date | None) -> Iterator["Ledger"]:
     """Log the action with its outcome; a failure ends the command with its one line.
 
     Without the ledger nothing is shown, because nothing could be logged.
+
+    Args:
+        day: None when the action is about all days.
     """
     from esg_pipeline.day import NothingToRebuild
     from esg_pipeline.delivery import DeliveryError
 
     with opened_ledger(settings) as ledger:
-        newest = ledger.newest_delivered(day)
+        newest = ledger.newest_delivered(day) if day else None
         edition = newest.number if newest else None
         try:
             yield ledger
@@ -59,9 +63,7 @@ def _audited(settings: Settings, by: str, action: str, day: date) -> Iterator["L
 
 @report.command()
 @date_option
-@click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder."
-)
+@click.option("--out", type=out_folder, required=True, help="Folder.")
 @by_option
 def fetch(day: date, out: Path, by: str) -> None:
     """Decrypt and verify a date's files and write them to a folder, readable by you only."""
@@ -118,7 +120,7 @@ def verify(day: date) -> None:
 @report.command()
 @date_option
 @click.option("--edition", type=int, help="Default: the newest delivered.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Also write there.")
+@click.option("--out", type=out_folder, help="Also write there.")
 @by_option
 def rebuild(day: date, edition: int | None, out: Path | None, by: str) -> None:
     """Make an edition again from the ledger and compare it with what was delivered."""
@@ -140,6 +142,31 @@ def rebuild(day: date, edition: int | None, out: Path | None, by: str) -> None:
                 out.mkdir(parents=True, exist_ok=True, mode=0o700)
                 replace_private(out / name, content)
     sys.exit(ExitCode.DELIVERED if same else ExitCode.FAILED)
+
+
+@report.command()
+@click.option("--out", type=out_folder, required=True, help="Folder.")
+@by_option
+def history(out: Path, by: str) -> None:
+    """Write the numbers of all delivered days: a table for BI tools, and the trend page."""
+    from esg_pipeline.day import NothingToRebuild, history_table
+    from esg_pipeline.day import history as days
+    from esg_pipeline.delivery.private_files import replace_private
+    from esg_pipeline.parquet import to_parquet
+    from esg_pipeline.summary import format_trend_html
+
+    settings = settings_or_exit()
+    with _audited(settings, by, "history", None) as ledger:
+        rows = days(ledger)
+        if not rows:
+            raise NothingToRebuild("no date is delivered yet; run one first")
+        files = {
+            "daily.parquet": to_parquet(history_table(rows)),
+            "FirmESGRatings_trend.html": format_trend_html(rows, last_day=rows[0].day),
+        }
+        for name, content in files.items():
+            replace_private(out / name, content)
+            click.echo(out / name)
 
 
 def print_rows(content: bytes, rows: int) -> None:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from esg_pipeline import __version__
 from esg_pipeline.ledger import Edition, Ledger
-from esg_pipeline.ratings import file_stem
+from esg_pipeline.ratings import Reason, file_stem
 from esg_pipeline.settings import Settings
 from esg_pipeline.summary import (
     BaseDay,
@@ -33,11 +33,28 @@ from esg_pipeline.summary import (
     last_good_scores,
     score_chart,
 )
+from esg_pipeline.summary.scores import SCORES
 
 DAYS_LOOKED_BACK = 10
 ROWS_LOOKED_BACK = 1_000_000
 """Results of earlier days that are read at most: a large list costs seconds, not minutes."""
-TREND_DAYS = 90
+HISTORY_DAYS = 3660
+"""Delivered days in the history: ten years; the trend page shows the last 90 days of them."""
+
+HISTORY_SCHEMA = pa.schema(
+    [
+        pa.field("date", pa.date32(), nullable=False),
+        *(
+            pa.field(name, pa.int64(), nullable=False)
+            for name in ("edition", "accounts", "successful", "partial", "failed")
+        ),
+        *(pa.field(f"average_{score}", pa.float64()) for score in SCORES),
+        pa.field("duration_s", pa.float64(), nullable=False),
+        pa.field("calls", pa.int64(), nullable=False),
+        *(pa.field(f"failed_{reason}", pa.int64(), nullable=False) for reason in Reason),
+    ]
+)
+"""The history as BI tools read it: flat, and the same columns on every day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,17 +162,17 @@ def _with_ratings(ledger: Ledger, editions: list[Edition]) -> Iterator[tuple[dat
         yield edition.day, ledger.ratings(edition)
 
 
-def history(ledger: Ledger, n_days: int = TREND_DAYS) -> list[DayRow]:
-    """The rows of the last delivered days, newest first, for the trend page and the BI people."""
+def history(ledger: Ledger) -> list[DayRow]:
+    """The rows of the delivered days, newest first, for the trend page and the BI people."""
     return [
         DayRow(**{**row, "day": date.fromisoformat(row["day"])})
-        for edition in ledger.daily_history(n_days)
+        for edition in ledger.daily_history(HISTORY_DAYS)
         if (row := edition.metrics.get("day_row"))
     ]
 
 
 def history_table(rows: list[DayRow]) -> pa.Table:
-    """The history as a flat table, one row a day, oldest first."""
+    """The history as HISTORY_SCHEMA, one row a day, oldest first."""
     return pa.Table.from_pylist(
         [
             {
@@ -168,7 +185,9 @@ def history_table(rows: list[DayRow]) -> pa.Table:
                 **{f"average_{score}": average for score, average in row.averages.items()},
                 "duration_s": row.duration_s,
                 "calls": row.calls,
+                **{f"failed_{each}": row.failures_by_reason.get(each, 0) for each in Reason},
             }
             for row in sorted(rows, key=lambda row: row.day)
-        ]
+        ],
+        schema=HISTORY_SCHEMA,
     )

@@ -17,8 +17,9 @@ from esg_pipeline.ratings import ProcessingStatus
 from esg_pipeline.report.schema import ACCOUNT_ID, ACCOUNT_NAME
 
 MISSING = "N/A"
-FORMULA_START = r"^[=+\-@\t\r]"
-"""What a spreadsheet takes for the start of a formula (DESIGN §3, OWASP ASVS 1.2.10)."""
+FORMULA_START = r"^\x00*[=+\-@\t\r]"
+"""What a spreadsheet takes for the start of a formula (DESIGN §3, OWASP ASVS 1.2.10); LibreOffice
+drops a NUL before it."""
 
 
 def format_report(report: pa.Table, *, bom: bool = False, formula_guard: bool = True) -> bytes:

@@ -102,10 +102,12 @@ def test_the_commands_of_the_guides_work(installation, tmp_path):
     assert parts[:5] == ["settings", "accounts", "api", "store", "ledger"]
     assert "is whole" in said[f"report verify --date {DATE}"]
     assert "the chain is whole" in said["audit verify"]
-    assert (tmp_path / "FOLDER" / "FirmESGRatings_20260310.csv").is_file()
+    fetched = {path.name for path in (tmp_path / "FOLDER").iterdir()}
+    assert fetched >= {"FirmESGRatings_20260310.csv", "daily.parquet"}
     with (tmp_path / "audit.csv").open(encoding="utf-8", newline="") as exported:
         actions = [row["action"] for row in csv.DictReader(exported)]
-    assert {"deliver", "fetch", "show", "rebuild", "place_hold", "release_hold"} <= set(actions)
+    assert {"deliver", "fetch", "show", "rebuild", "history"} <= set(actions)
+    assert {"place_hold", "release_hold"} <= set(actions)
 
 
 def test_the_runbook_has_each_condition_with_its_commands():

@@ -34,7 +34,11 @@ def test_a_sound_installation_has_nothing_broken_and_no_account_is_asked(job, fi
     ("part", "words", "changes"),
     [
         ("api", "no answer", {"ESG_API_URL": "http://127.0.0.1:9/rate"}),
-        ("accounts", "there is no such file", {"ESG_ACCOUNTS_URL": "sqlite:////nowhere/accounts.db"}),
+        (
+            "accounts",
+            "there is no such file",
+            {"ESG_ACCOUNTS_URL": "sqlite:////nowhere/accounts.db"},
+        ),
         ("store", "cannot write", {"ESG_STORE_URL": "file:///proc/nowhere"}),
         ("ledger", "cannot be", {"ESG_LEDGER_URL": "sqlite:////proc/nowhere/ledger.db"}),
         ("alerts", "mail", {"ESG_SMTP_URL": "smtp://127.0.0.1:9"}),

@@ -89,7 +89,7 @@ def test_the_same_rows_in_any_order_and_chunking_give_the_same_bytes() -> None:
 @given(st.dictionaries(TEXTS, TEXTS, min_size=1, max_size=8))
 @example(dict(zip(NASTY, reversed(NASTY), strict=True)))
 @example({"A1": "long, " * 20_000})
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_reader_gets_every_text_back(names: dict[str, str]) -> None:
     content = format_report(report_of(names), formula_guard=False)
     wanted = [list(pair) for pair in sorted_by_bytes(names)]
@@ -110,7 +110,7 @@ def test_every_reader_gets_every_text_back(names: dict[str, str]) -> None:
 @given(st.dictionaries(TEXTS, TEXTS, min_size=1, max_size=8))
 @example(dict(zip(NASTY, reversed(NASTY), strict=True)))
 @example({"A1": "long, " * 20_000})
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_bytes_are_those_of_pythons_csv_module(names: dict[str, str]) -> None:
     content = format_report(report_of(names), formula_guard=False)
     header = content.decode().split("\r\n", 1)[0]
