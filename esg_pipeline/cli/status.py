@@ -1,6 +1,8 @@
 """`esg-pipeline status`: today and the last 14 days on one screen."""
 
 import sys
+from collections.abc import Collection
+from datetime import date, timedelta
 
 import click
 
@@ -8,6 +10,12 @@ from esg_pipeline import clock
 from esg_pipeline.cli.home import opened_ledger, settings_or_exit, today
 
 DAYS = 14
+
+
+def _since_the_first(days: Collection[date]) -> set[date]:
+    """The last days, without those before the first edition: a gap is a missed day."""
+    last = {today() - timedelta(days=n) for n in range(DAYS)}
+    return {day for day in last if days and day > min(days)}
 
 
 @click.command()
@@ -28,7 +36,10 @@ def status() -> None:
         console.print(f"{today()}: at work: {holder}", markup=False)
     table = Table("Date", "Edition", "State", "Successful", "Partial", "Failed", "Delivered (CT)")
     table.add_column("Seconds", justify="right")
-    for day, edition in sorted(days.items(), reverse=True):
+    for day in sorted(days.keys() | _since_the_first(days), reverse=True):
+        if (edition := days.get(day)) is None:
+            table.add_row(str(day), "", "nothing")
+            continue
         delivered = edition.delivered_at
         counts = (edition.successful, edition.partial, edition.failed)
         table.add_row(
@@ -41,4 +52,5 @@ def status() -> None:
         )
     console.print(table)
     for alert in alerts:
-        console.print(f"open alert: {alert.day} {alert.condition}, since {alert.raised_at} UTC")
+        since = f"{alert.raised_at.astimezone(clock.CENTRAL):%Y-%m-%d %H:%M:%S} CT"
+        console.print(f"open alert: {alert.day} {alert.condition}, since {since}")
