@@ -32,9 +32,11 @@ from esg_pipeline.checks import (
 )
 from esg_pipeline.clock import WindowHasPassed
 from esg_pipeline.day import (
+    MATERIALIZE_ALL,
     AccountListHeld,
     AlreadyDelivered,
     DeadlineExceeded,
+    NotBegun,
     NothingToAskAgain,
     RunRequest,
     deliver_edition,
@@ -93,12 +95,13 @@ KNOWN_ENDINGS = (
     LeaseHeld,
     LeaseLost,
     LedgerUnavailable,
+    NotBegun,
     NothingToAskAgain,
     ReportInvalid,
     SettingsError,
     WindowHasPassed,
 )
-NOBODY_NEEDS_TO_HEAR = (AlreadyDelivered, LeaseHeld, LeaseLost, NothingToAskAgain)
+NOBODY_NEEDS_TO_HEAR = (AlreadyDelivered, LeaseHeld, LeaseLost, NotBegun, NothingToAskAgain)
 """Another run works or has delivered, and the person who asked sees it."""
 
 
@@ -307,6 +310,7 @@ def firm_esg_report(
             settings.load(),
             store.open(),
             accounts,
+            ratings,
             report,
             on_delivered=lambda rated: alert_delivered(hold, settings.load(), rated),
         )
@@ -367,10 +371,12 @@ def daily_summary(
     context: dg.AssetExecutionContext, settings: SettingsResource, ledger: LedgerResource
 ) -> dg.MaterializeResult[None]:
     with ends_clearly(context, ledger):
-        hold = ledger.hold(context.run, partition_date(context))
-        newest = hold.ledger.newest_delivered(hold.day)
-        row = None if newest is None else newest.metrics.get("day_row")
-        if newest is None or newest.manifest is None or row is None:
+        day = partition_date(context)
+        newest = ledger.open(context.run, day).newest_delivered(day)
+        if newest is None or newest.manifest is None:
+            raise NotBegun(f"{day}: no report is delivered. {MATERIALIZE_ALL}")
+        row = newest.metrics.get("day_row")
+        if row is None:
             raise dg.Failure("the report was delivered without a summary; the log says why")
         names = [each["stored_name"] for each in newest.manifest["files"]]
     averages = {
@@ -401,8 +407,9 @@ def esg_trend(
     context: dg.AssetExecutionContext, ledger: LedgerResource, store: StoreResource
 ) -> dg.MaterializeResult[None]:
     with ends_clearly(context, ledger):
-        hold = ledger.hold(context.run, partition_date(context))
-        rows = history(hold.ledger)
+        rows = history(ledger.open(context.run, partition_date(context)))
+        if not rows:
+            raise NotBegun(f"no date is delivered yet. {MATERIALIZE_ALL}")
         try:
             opened = store.open()
             opened.write("FirmESGRatings_trend.html", format_trend_html(rows, last_day=rows[0].day))

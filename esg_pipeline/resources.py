@@ -114,9 +114,9 @@ class LedgerResource(dg.ConfigurableResource[None]):
         if self._hold is None:
             settings = self.settings.load()
             self._hold = hold_day(
-                self._open(settings, run, day),
+                self.open(run, day),
                 day,
-                request or RunRequest(),
+                request,
                 run_id=run.run_id,
                 root_run_id=run.run_id if is_by_hand(run) else run.root_run_id or run.run_id,
                 scheduled=is_scheduled(run),
@@ -150,8 +150,10 @@ class LedgerResource(dg.ConfigurableResource[None]):
             rows = delivered.manifest["rows"]
             self._metrics.delivered(rows, report["size_bytes"], delivered.counts)
 
-    def _open(self, settings: Settings, run: dg.DagsterRun, day: date) -> Ledger:
+    def open(self, run: dg.DagsterRun, day: date) -> Ledger:
+        """Give the ledger, and begin the run's log and the sending of its alerts."""
         if self._ledger is None:
+            settings = self.settings.load()
             self._to_close.enter_context(log_to(settings, run_id=run.run_id, day=day))
             self._ledger = Ledger.open(settings.ledger_location)
             self._to_close.callback(self._ledger.close)

@@ -14,8 +14,10 @@ from esg_pipeline.day.delivery import (
     rebuild_files,
 )
 from esg_pipeline.day.hold import (
+    MATERIALIZE_ALL,
     AlreadyDelivered,
     DayHold,
+    NotBegun,
     NothingToAskAgain,
     RunRequest,
     check_can_ask_again,
@@ -25,12 +27,14 @@ from esg_pipeline.day.scores import score_edition
 from esg_pipeline.day.summary import history, history_table
 
 __all__ = [
+    "MATERIALIZE_ALL",
     "AccountListHeld",
     "AlreadyDelivered",
     "DayHold",
     "DeadlineExceeded",
     "Delivered",
     "FrozenAccounts",
+    "NotBegun",
     "NothingToAskAgain",
     "NothingToRebuild",
     "RunRequest",

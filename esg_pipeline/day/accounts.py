@@ -15,7 +15,7 @@ from esg_pipeline.accounts import (
     look_alike_ids,
     read_with_patience,
 )
-from esg_pipeline.day.hold import DayHold
+from esg_pipeline.day.hold import MATERIALIZE_ALL, DayHold, NotBegun
 from esg_pipeline.delivery import DeliveryInvalid, MissingFromStore, Store, open_signer
 from esg_pipeline.ledger import Edition
 from esg_pipeline.parquet import from_parquet, to_parquet
@@ -80,6 +80,20 @@ def freeze_accounts(
     hold.ledger.set_accounts(hold.lease, hold.edition, count=table.num_rows, sha256=sha256)
     hold.ledger.forget_other_accounts(hold.lease, hold.edition, table["account_id"].to_pylist())
     return FrozenAccounts(table, previous, look_alike_ids(table), frozen is not None)
+
+
+def check_frozen(hold: DayHold, accounts: pa.Table) -> None:
+    """Check that these accounts are the frozen list of the edition.
+
+    Raises:
+        NotBegun: they are of another run.
+    """
+    edition = hold.ledger.edition(hold.day, hold.edition.number)
+    if edition is None or edition.accounts_sha256 != account_list_sha256(accounts):
+        raise NotBegun(
+            f"{hold.day}: active_accounts is not the list of edition {hold.edition.number}. "
+            f"{MATERIALIZE_ALL}"
+        )
 
 
 def snapshot_name(edition: Edition) -> str:

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from esg_pipeline import __version__, clock
 from esg_pipeline.accounts import account_list_sha256
-from esg_pipeline.day.accounts import read_snapshot, snapshot_name
-from esg_pipeline.day.hold import DayHold
+from esg_pipeline.day.accounts import check_frozen, read_snapshot, snapshot_name
+from esg_pipeline.day.hold import MATERIALIZE_ALL, DayHold, NotBegun
 from esg_pipeline.day.summary import Summary, summarise
 from esg_pipeline.delivery import (
     DeliveryError,
@@ -66,6 +66,7 @@ def deliver_edition(
     settings: Settings,
     store: Store,
     accounts: pa.Table,
+    ratings: pa.Table,
     report: pa.Table,
     on_delivered: Callable[[pa.Table], None],
 ) -> Delivered:
@@ -75,15 +76,24 @@ def deliver_edition(
     delivers, from the ledger, without a new API call.
 
     Args:
+        accounts: The frozen list of the edition.
+        ratings: What the ledger has for it, RATINGS_SCHEMA.
+        report: Made of both.
         on_delivered: Called with the ratings in the transaction that marks the delivery.
 
     Raises:
+        NotBegun: accounts or ratings are not those of the edition.
         DeliveryError: the store refused; the readers still have the last good edition.
         DeadlineExceeded: it is too late for this run to publish.
         LeaseLost: another run took the date over; nothing was published.
     """
     edition = hold.edition
-    ratings = hold.ledger.ratings(edition)
+    check_frozen(hold, accounts)
+    if not ratings.equals(hold.ledger.ratings(edition)):
+        raise NotBegun(
+            f"{hold.day}: esg_scores is not what edition {edition.number} was rated with. "
+            f"{MATERIALIZE_ALL}"
+        )
     counts = count_statuses(ratings)
     signer = open_signer(settings.keys_folder)
     files = _format_files(report, ratings, _format(settings))

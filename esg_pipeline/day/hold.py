@@ -4,8 +4,13 @@ from dataclasses import dataclass
 from datetime import date
 
 from esg_pipeline import __version__, clock
-from esg_pipeline.ledger import Edition, Lease, Ledger
+from esg_pipeline.ledger import Edition, EditionState, Lease, Ledger
 from esg_pipeline.settings import Settings
+
+MATERIALIZE_ALL = (
+    "Materialize all assets of the date together, from active_accounts on, or launch the job "
+    "daily_esg_ratings"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,10 @@ class AlreadyDelivered(Exception):
     """This run's own edition is delivered; a retry after a late crash has nothing left to do."""
 
 
+class NotBegun(Exception):
+    """An asset was materialized without those before it, and the date has nothing it could use."""
+
+
 class NothingToAskAgain(Exception):
     """A rerun of some accounts was asked for, but the date has none to give.
 
@@ -63,7 +72,7 @@ class NothingToAskAgain(Exception):
 def hold_day(
     ledger: Ledger,
     day: date,
-    request: RunRequest,
+    request: RunRequest | None,
     *,
     run_id: str,
     root_run_id: str,
@@ -72,10 +81,14 @@ def hold_day(
 ) -> DayHold:
     """Take the date for a run and open its edition, or resume the one a dead run left.
 
+    Args:
+        request: None when the run does not begin with the account list: it only resumes.
+
     Raises:
         LeaseHeld: another run works on this date.
         WindowHasPassed: the schedule's run, after the deadline.
         AlreadyDelivered: an automatic retry of a run that had delivered.
+        NotBegun: there is no edition to resume, and `request` is None.
         NothingToAskAgain: failed-only or single accounts, and the date has no such results.
         LedgerUnavailable: the database does not answer.
     """
@@ -92,6 +105,10 @@ def hold_day(
             reserve_s=settings.deadline_reserve,
             scheduled=scheduled,
         )
+        if request is None:
+            if all(each.state is not EditionState.OPEN for each in ledger.editions(day)):
+                raise NotBegun(f"{day}: no edition is open. {MATERIALIZE_ALL}")
+            request = RunRequest()
         if request.mode != "full":
             check_can_ask_again(ledger, day, request)
         edition = ledger.open_edition(

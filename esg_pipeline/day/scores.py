@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from esg_pipeline import clock
+from esg_pipeline.day.accounts import check_frozen
 from esg_pipeline.day.hold import DayHold
 from esg_pipeline.ratings import Reason
 from esg_pipeline.scoring import Progress, ScoringOutcome, score_accounts
@@ -22,8 +23,10 @@ def score_edition(
     Accounts that were not reached in time become Failed with reason `deadline`.
 
     Raises:
+        NotBegun: the accounts are not the frozen list of the edition.
         ApiUnauthorized, ApiUntrusted, LeaseLost, LedgerUnavailable: the run must stop.
     """
+    check_frozen(hold, accounts)
     outcome = score_accounts(
         accounts,
         settings=settings,
