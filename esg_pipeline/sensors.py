@@ -208,6 +208,8 @@ def lost_workers(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     seen_before = set(json.loads(context.cursor or "[]"))
     suspects, lost = [], []
     with _ledger() as (ledger, _):
+        if _is_busy(ledger):  # hearts beat again some seconds later, so the two looks begin anew
+            return dg.SensorResult(skip_reason="the ledger is being written to", cursor="[]")
         for record in _active_runs(context.instance):
             run, day = record.dagster_run, _day_of(record.dagster_run)
             if day is None or not _is_old_enough(record, now):
@@ -215,7 +217,7 @@ def lost_workers(context: dg.SensorEvaluationContext) -> dg.SensorResult:
             holder = ledger.holder(day)
             if holder and holder.run_id == run.run_id and not holder.may_be_replaced:
                 continue
-            if run.run_id not in seen_before or _is_busy(ledger):
+            if run.run_id not in seen_before:
                 suspects.append(run.run_id)
                 continue
             lost.append(run.run_id)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
+from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic import field_validator as check
@@ -500,7 +501,7 @@ def read_env_file(path: Path = Path(".env")) -> dict[str, str | None]:
     if lines:
         hint = "not NAME=value, or a quote that is not closed; mend it or begin it with #"
         raise SettingsError([f"{path}, line {line}: {hint}" for line in lines])
-    return {each.key: each.value for each in bindings if each.key is not None}
+    return dotenv_values(path)
 
 
 def settings_page() -> str:

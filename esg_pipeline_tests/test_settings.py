@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from esg_pipeline.settings import Settings, SettingsError, load_settings, settings_page
+from esg_pipeline.settings import (
+    Settings,
+    SettingsError,
+    load_settings,
+    read_env_file,
+    settings_page,
+)
 
 GOOD = {
     "ESG_ACCOUNTS_URL": "postgresql+psycopg://esg:hunter2@db/accounts",
@@ -130,6 +136,13 @@ def test_a_token_from_a_file_may_end_with_a_newline(monkeypatch):
 def test_an_env_file_that_is_not_utf8_is_one_line(monkeypatch, tmp_path):
     (tmp_path / ".env").write_bytes(b"ESG_API_TOKEN=\xff\n")
     assert problems(monkeypatch) == [".env: is not UTF-8 text; save it as UTF-8"]
+
+
+def test_the_env_file_may_refer_to_the_environment(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SECRETS", "/run/secrets")
+    (tmp_path / ".env").write_text("DAGSTER_HOME=${SECRETS}/home\n")
+    assert read_env_file() == {"DAGSTER_HOME": "/run/secrets/home"}
 
 
 def test_a_line_of_the_env_file_that_would_be_skipped_is_an_error(monkeypatch, tmp_path, capfd):

@@ -28,6 +28,16 @@ if TYPE_CHECKING:
 STOPPED = "stopped. What was answered is kept; the same command goes on from there"
 
 
+def _ids(text: str) -> list[str]:
+    """The ids of a list with commas or line ends; spaces and commas of an id need quotes."""
+    try:
+        rows = list(csv.reader(text.splitlines(), skipinitialspace=True, strict=True))
+    except csv.Error as error:
+        raise click.UsageError(f"--accounts: {error}; write --accounts 'ID,\"ID, too\"'") from None
+    ids = [each for row in rows for each in row]
+    return [each for each in (ids if '"' in text else map(str.strip, ids)) if each]
+
+
 @click.command()
 @date_option
 @click.option(
@@ -53,7 +63,7 @@ def run(
     A date that a dead run left half done is finished, without asking again for what was
     answered. A delivered date gets a new edition.
     """
-    ids = [each for each in next(csv.reader([accounts or ""], skipinitialspace=True), []) if each]
+    ids = _ids(accounts or "")
     if accounts is not None and not ids:
         raise click.UsageError("--accounts names no account; write --accounts ID,ID")
     if ids and failed_only:

@@ -82,14 +82,8 @@ class Lease:
         self.token = token
         self.run_id = run_id
         self._database = database
-        self._lost = threading.Event()
         self._stop = threading.Event()
         self._heart: threading.Thread | None = None
-
-    @property
-    def is_lost(self) -> bool:
-        """A heartbeat or a write has found that another run took over."""
-        return self._lost.is_set()
 
     @contextmanager
     def writing(self, *, patience_s: float | None = None) -> Iterator[Connection]:
@@ -189,7 +183,6 @@ class Lease:
                 log.warning("No heartbeat for %s. %s", self.day, error)
 
     def _loss(self) -> LeaseLost:
-        self._lost.set()
         return LeaseLost(
             f"{self.day}: run {self.run_id} lost its lease, another run has taken over. This run "
             "stops; it can write nothing more."

@@ -33,16 +33,19 @@ def take_share(database: Database, lease: Lease, limit: float, in_use: float) ->
     """
     with database.read() as connection:
         callers = read_callers(connection)
-        if in_use == callers.pop(lease.day, None) == _wanted(lease.day, callers, limit):
+        is_written = in_use == callers.pop(lease.day, None)
+        free = limit - sum(callers.values())
+        if is_written and in_use == _wanted(lease.day, callers, limit) <= free:
             return in_use
     with lease.writing() as connection:
         _one_at_a_time(connection)
         others = read_callers(connection)
         others.pop(lease.day, None)
         wanted = _wanted(lease.day, others, limit)
-        kept = max(in_use, min(wanted, limit - sum(others.values())))
+        share = max(0.0, min(wanted, limit - sum(others.values())))
+        kept = max(in_use, share)
         connection.execute(update(leases).where(leases.c.day == lease.day).values(calls_per_s=kept))
-    return min(kept, wanted)
+    return share
 
 
 def give_share_back(lease: Lease) -> None:

@@ -154,7 +154,7 @@ class EditionWriter:
         give_share_back(self._lease)
 
     def _attempt_row(self, account_id: str, spent: int, reason: str | None) -> tuple[Any, ...]:
-        batch = self._batch_of.get(account_id, 0)
+        batch = self._batch_of.get(account_id, self._next_batch - 1)
         return (self._edition_id, stored_id(account_id), spent, reason and storable(reason), batch)
 
 

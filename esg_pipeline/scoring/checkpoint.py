@@ -176,7 +176,7 @@ class CheckpointThread:
         if not self._is_closed:
             self._is_closed = True
             self.flush()
-            self._jobs.put(self._checkpoint.give_share_back)
+            self._jobs.put(self._give_share_back)
             self._jobs.put(None)
         self._thread.join(timeout_s)
         self._gives_up.set()
@@ -187,6 +187,10 @@ class CheckpointThread:
                 f"the ledger did not take the last {self.backlog} outcomes in time; a rerun asks "
                 "for those accounts again"
             )
+
+    def _give_share_back(self) -> None:
+        with contextlib.suppress(LedgerUnavailable):  # the end of the lease gives it back, too
+            self._checkpoint.give_share_back()
 
     def _run(self) -> None:
         while (write := self._jobs.get()) is not None:

@@ -134,6 +134,7 @@ class Engine:
                 settler=self._settler,
                 schedule=schedule,
                 first_batch=self._workers,
+                clock=self._clock,
             )
             prober = Prober(
                 feeder=feeder,
@@ -143,7 +144,11 @@ class Engine:
                 pacer=self._pacer,
                 client=self._client,
                 credentials=credentials,
-                may_probe=lambda: self.over_at is None and not self._checkpoint.is_away,
+                may_probe=lambda: (
+                    self.over_at is None
+                    and not self._checkpoint.is_away
+                    and self._clock() < self._share_ends_at
+                ),
                 clock=self._clock,
             )
             self._begin_run()
@@ -281,6 +286,10 @@ class Engine:
         called_at = self._clock()
         try:
             result = await self._client.ask(item.account_id, item.focus, bearer.header, number)
+        except asyncio.CancelledError:  # we cut it off: an outcome that is known, no run died of it
+            spent = self._work.attempts[item.row]
+            self._checkpoint.add_failed(item.account_id, spent, Reason.TIMEOUT)
+            raise
         finally:
             self._in_flight -= 1
         self._tally.latency.add(self._clock() - called_at)
@@ -348,10 +357,11 @@ class Engine:
             asked_at = self._clock()
             share = await self._checkpoint.take_share(limit, in_use)
             self._share_ends_at = asked_at + SHARE_TERM_S
-            if share != in_use:
+            if share != schedule.limit:
                 schedule.set_limit(share)
+            if share != in_use:
                 if in_use or share < limit:
-                    log.info("%.0f of %.0f calls a second are for this date", share, limit)
+                    log.info("%g of %g calls a second are for this date", share, limit)
                 in_use = share
                 self._ready.wake_one()
                 continue  # what was given up is written down at once, for the others
@@ -367,6 +377,7 @@ class Engine:
     async def _finish(self, feeder: Feeder) -> None:
         """Settle what needs no call any more, and hand everything over."""
         feeder.take_back()
+        self._checkpoint.flush()
         self._settler.release_held()
         if self.error is None and self._ended is Ended.OUTAGE:
             await self._write_off_outage()

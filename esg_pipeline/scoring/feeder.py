@@ -5,7 +5,6 @@ call, and does not decide when one may start.
 """
 
 import logging
-import time
 from collections.abc import Callable
 
 from esg_pipeline.scoring.checkpoint import CheckpointThread
@@ -37,7 +36,7 @@ class Feeder:
         settler: Settler,
         schedule: Schedule,
         first_batch: int,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float],
     ) -> None:
         self._work = work
         self._ready = ready

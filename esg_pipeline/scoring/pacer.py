@@ -41,6 +41,7 @@ class Schedule:
 
     def __init__(self, limit: float, now: float) -> None:
         self.limit = self.rate = limit
+        self._rate_share = 1.0
         self.paused_until = now
         self._starts = array("d", [-math.inf]) * max(1, math.floor(limit))
         self.set_limit(limit)
@@ -52,14 +53,16 @@ class Schedule:
 
     def set_limit(self, limit: float) -> None:
         """Allow so many calls a second from now on: 0, or at most as many as at first."""
-        self.rate = self.rate / self.limit * limit if self.limit else limit
+        if self.limit:
+            self._rate_share = self.rate / self.limit
         self.limit = limit
+        self.rate = limit * self._rate_share
         self._window_calls = max(1, math.floor(limit))
         if limit:  # a second, for a whole limit
             self._window_s = self._window_calls / limit * (1 + JITTER_SHARE)
 
-    def next_start(self, now: float) -> float:
-        """The earliest time at which a call may start; it may start when that is <= now."""
+    def next_start(self) -> float:
+        """The earliest time at which a call may start, be it past or to come."""
         if not self.limit:
             return math.inf
         oldest = self._starts[(self._count - self._window_calls) % len(self._starts)]
@@ -117,7 +120,7 @@ class Schedule:
 class Pacer:
     """Lets calls start when the schedule allows."""
 
-    LOOK_AGAIN_S = 1.0
+    LOOK_AGAIN_S = 0.1
 
     def __init__(self, limit: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -126,7 +129,7 @@ class Pacer:
     def start_now(self) -> int | None:
         """Book a call if one may start at once; returns its number, else None."""
         now = self._clock()
-        return self.schedule.take(now) if self.schedule.next_start(now) <= now else None
+        return self.schedule.take(now) if self.schedule.next_start() <= now else None
 
     async def wait_for_start(self, may_call: Callable[[], bool]) -> int | None:
         """Wait for a turn and book it; None as soon as `may_call` says no.
@@ -135,7 +138,7 @@ class Pacer:
         """
         while may_call():
             now = self._clock()
-            start = self.schedule.next_start(now)
+            start = self.schedule.next_start()
             if start <= now:
                 return self.schedule.take(now)
             await asyncio.sleep(min(start - now, self.LOOK_AGAIN_S))

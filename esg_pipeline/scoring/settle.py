@@ -61,7 +61,8 @@ class Settler:
         self._now = now
         self._clock = clock
         self._rng = rng
-        self._refusals = Refusals(work.unanswered)
+        self._refusals = Refusals(work.to_be_asked)
+        self._is_refused = False
         self._untold_throttles = 0
         self.outage_reason = Reason.CONNECTION
         self._tally = tally
@@ -229,10 +230,7 @@ class Settler:
         self._refusals.note(item.row)
         if not self._refusals.are_everywhere:
             return
-        self._refusals.take_held()
-        for refused in self._work.items(list(self._refusals.spent)):
-            spent = self._work.attempts[refused.row] - self._refusals.spent[refused.row]
-            self._checkpoint.add_failed(refused.account_id, spent, Reason.UNAUTHORIZED)
+        self._is_refused = True
         raise ApiUnauthorized(
             f"the API refuses our credentials for every account (HTTP {result.http_status}). "
             "Check ESG_API_TOKEN or the ESG_API_OAUTH_… settings, then run again: only what is "
@@ -245,13 +243,19 @@ class Settler:
         self._refusals.hold(self._failed_rating(item, result))
 
     def _credentials_accepted(self) -> None:
-        if self._refusals.end():
+        if not self._is_refused and self._refusals.end():
             self.release_held()
 
     def release_held(self) -> None:
-        """Record the refused accounts as Failed: it is their verdict after all."""
-        for rating in self._refusals.take_held():
-            self._checkpoint.add(rating)
+        """Record the refused accounts as Failed, or what they spent if everybody was refused."""
+        held = self._refusals.take_held()
+        if not self._is_refused:
+            for rating in held:
+                self._checkpoint.add(rating)
+            return
+        for refused in self._work.items(list(self._refusals.spent)):
+            spent = self._work.attempts[refused.row] - self._refusals.spent[refused.row]
+            self._checkpoint.add_failed(refused.account_id, spent, Reason.UNAUTHORIZED)
 
     def give_back(self, item: Item) -> None:
         """The begun attempt was not spent; the account goes to the front."""

@@ -200,6 +200,11 @@ class WorkList:
         return self.total - self.answered
 
     @property
+    def to_be_asked(self) -> int:
+        """Accounts without a rating that may still be called."""
+        return self.unanswered - len(self._exhausted)
+
+    @property
     def has_waiting(self) -> bool:
         """Whether any account could be called, due or not."""
         return (

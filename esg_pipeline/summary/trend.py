@@ -119,7 +119,6 @@ class TrendChart:
     title: str
     drawing: Markup
     legend: Sequence[str]
-    starts_at_zero: bool
 
     @property
     def legend_in_words(self) -> str:
@@ -172,7 +171,7 @@ def _chart(
     drawing = line_chart(
         name, title, [day for day, _ in days], values, written=written, from_zero=from_zero
     )
-    return TrendChart(title, drawing, tuple(lines) if len(lines) > 1 else (), from_zero)
+    return TrendChart(title, drawing, tuple(lines) if len(lines) > 1 else ())
 
 
 def _average(row: DayRow, *, score: str) -> float | None:

@@ -34,6 +34,7 @@ def test_missing_and_unknown_settings_are_exit_2_with_a_line_each(job):
         ("--date", "2026-02-30"),
         ("--date", "2999-01-01"),
         ("--accounts", ","),
+        ("--accounts", '"A,B'),
         ("--accounts", "A", "--failed-only"),
         ("--by", "Ann"),
         ("--failed-only",),

@@ -2,16 +2,15 @@
 
 import signal
 import sqlite3
-import subprocess
 from contextlib import closing
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from esg_pipeline.clock import CENTRAL, now_utc
 from esg_pipeline_tests.end_to_end.conftest import ACCOUNTS
 from esg_pipeline_tests.end_to_end.job import check_invariants
+from esg_pipeline_tests.servers.freezing import freeze_between_two_writes
 
 SLOWLY = {"ESG_API_RATE_LIMIT": "20", "ESG_API_MAX_CONCURRENCY": "4"}
 BATCH_S = 2.0
@@ -57,24 +56,13 @@ def test_of_two_runs_started_together_one_works_and_the_other_makes_no_call(job,
     check_invariants(job.delivered(), ACCOUNTS, firm)
 
 
-def freeze_between_two_writes(process: subprocess.Popen[str], ledger_path: Path) -> None:
-    """Stop a run and make its last heartbeat old. Inside a write it would lock all of SQLite."""
-    for _ in range(20):
-        process.send_signal(signal.SIGSTOP)
-        with closing(sqlite3.connect(ledger_path, timeout=0.5)) as ledger, ledger:
-            try:
-                ledger.execute("UPDATE esg_leases SET heartbeat_at = heartbeat_at - 60")
-                return
-            except sqlite3.OperationalError:
-                process.send_signal(signal.SIGCONT)
-    raise AssertionError("the run never lets go of the ledger")
-
-
 def test_a_frozen_run_that_wakes_after_a_takeover_writes_nothing(job, firm):
     frozen = job.start("run", "--date", "2026-03-10", **SLOWLY)
     firm.wait_for_calls(10)
-    freeze_between_two_writes(frozen, job.home / "ledger.db")
+    freeze_between_two_writes(frozen.pid, job.home / "ledger.db")
     try:
+        with closing(sqlite3.connect(job.home / "ledger.db", timeout=10)) as ledger, ledger:
+            ledger.execute("UPDATE esg_leases SET heartbeat_at = heartbeat_at - 60")
         assert job.run().returncode == 0
         before = {path: path.read_bytes() for path in job.store.rglob("*") if path.is_file()}
     finally:

@@ -154,13 +154,13 @@ def test_heartbeats_go_on_while_a_file_is_published(postgres):
     ledger.close()
 
 
-def test_the_loser_of_a_takeover_hears_of_it_by_its_heartbeat(ledger):
+def test_the_loser_of_a_takeover_hears_of_it_by_its_heartbeat(ledger, caplog):
     lease = ledger.acquire_lease(DAY, run_id="run-1")
     silence(ledger, 31)
     edit(ledger, "UPDATE esg_leases SET token = token + 1, run_id = 'run-2'")
     lease.start_heartbeat(every_s=0.02)
     lease._heart.join(timeout=10)
-    assert lease.is_lost
+    assert "run-1 lost its lease" in caplog.text
     lease.release()
     assert ledger.holder(DAY).run_id == "run-2"
 

@@ -80,6 +80,18 @@ def test_the_share_of_a_run_that_is_silent_for_a_lease_term_is_free(ledger):
     assert older.ask() == LIMIT
 
 
+def test_a_lease_that_comes_back_after_its_term_takes_nothing_that_others_have(ledger):
+    today, older = Caller(ledger, DAY), Caller(ledger, YESTERDAY)
+    for run in (today, older, today, today, older):
+        run.ask()
+    edit(ledger, "UPDATE esg_leases SET machine = 'another machine'")
+    silence(ledger, 31)
+    assert older.ask() == LIMIT
+    today.lease.beat()
+    assert today.ask() == 0
+    assert [older.ask(), older.ask(), today.ask()] == [10, 10, 40]
+
+
 def test_a_run_that_lost_its_date_gets_no_share(ledger):
     frozen = Caller(ledger, DAY)
     silence(ledger, 31)

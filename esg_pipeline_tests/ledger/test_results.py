@@ -278,3 +278,12 @@ def test_no_column_could_hold_an_account_name(ledger):
 
     columns = {column.name for table in metadata.tables.values() for column in table.c}
     assert not {each for each in columns if "name" in each}
+
+
+def test_a_correction_of_a_settled_account_does_not_begin_it_again(ledger, edition, lease):
+    writer = ledger.writer(lease, edition)
+    writer.begin_attempts(["refused", "hangs"])
+    writer.record([], [("refused", 1, "unauthorized")])
+    writer.record([], [("refused", 0, "unauthorized")])
+    state = ledger.resume_state(edition)
+    assert (state.attempts, state.cut_off) == ({"hangs": 1}, {"hangs": 1})

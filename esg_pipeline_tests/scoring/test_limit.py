@@ -8,6 +8,7 @@ import pytest
 
 from esg_pipeline.sandbox import Sandbox
 from esg_pipeline.scoring import ScoringOutcome
+from esg_pipeline_tests.scoring.checkpoints import MemoryCheckpoint
 from esg_pipeline_tests.scoring.conftest import DAY
 
 STALL_S = 0.1
@@ -32,16 +33,35 @@ def test_the_server_never_sees_more_than_the_limit_in_any_second(scoring, limit,
 
 def test_two_dates_at_once_stay_within_one_limit_and_use_it(scoring, tmp_path):
     limit, yesterday = 200, DAY - timedelta(days=1)
-    with scoring.start_process(tmp_path, day=yesterday, count=900, limit=limit) as older:
+    with scoring.start_process(tmp_path, day=yesterday, count=2000, limit=limit) as older:
         scoring.sandbox.wait_for_calls(200)
         with scoring.start_process(tmp_path, count=900, limit=limit) as today:
             assert json.loads(today.communicate(timeout=60)[0])["Successful"] == 900
         assert older.poll() is None, "the older date leaves most of the limit to the newest"
-        assert json.loads(older.communicate(timeout=60)[0])["Successful"] == 900
+        assert json.loads(older.communicate(timeout=60)[0])["Successful"] == 2000
     arrivals = [call.at for call in scoring.sandbox.calls()]
-    assert len(arrivals) == 1800
+    assert len(arrivals) == 2900
     assert most_in_a_second(scoring.sandbox) <= limit
-    assert 1800 / (arrivals[-1] - arrivals[0]) >= 0.9 * limit  # the handovers cost a little
+    assert 2900 / (arrivals[-1] - arrivals[0]) >= 0.85 * limit  # two handovers
+
+
+def test_a_limit_too_small_to_share_lets_the_older_date_wait(scoring, tmp_path):
+    with scoring.start_process(tmp_path, count=20, limit=4) as today:
+        scoring.sandbox.wait_for_calls(4)
+        yesterday = DAY - timedelta(days=1)
+        with scoring.start_process(tmp_path, day=yesterday, count=8, limit=4) as older:
+            assert json.loads(today.communicate(timeout=60)[0])["Successful"] == 20
+            assert json.loads(older.communicate(timeout=60)[0])["Successful"] == 8
+    assert most_in_a_second(scoring.sandbox) <= 4
+
+
+def test_a_run_without_a_share_of_the_limit_makes_no_call(scoring):
+    class NoShare(MemoryCheckpoint):
+        def take_share(self, limit: float, in_use: float) -> float:
+            return 0.0
+
+    scoring.run(50, checkpoint=NoShare(), calls_end_in_s=2)
+    assert scoring.counts.total == 0
 
 
 def test_a_respected_limit_brings_no_throttle(scoring):

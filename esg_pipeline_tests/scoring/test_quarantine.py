@@ -92,3 +92,17 @@ def test_one_that_died_alone_too_is_given_up_and_says_why(scoring):
     assert (ratings[suspect].reason, ratings[suspect].attempts) == ("connection", 3)
     assert ratings[suspect].message == "3 runs died while this account was asked"
     assert [each for each, rating in ratings.items() if rating.reason] == [suspect]
+
+
+def test_a_person_who_stops_a_run_is_no_death(raw_api, scoring, monkeypatch):
+    monkeypatch.setattr("esg_pipeline.scoring.engine.STOP_SETTLE_S", 0.2)
+    raw_api.answer = lambda asked: None  # the calls in flight hang
+
+    def stop(_progress):
+        if len(raw_api.calls()) == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        scoring.run(20, api_url=raw_api.url, on_progress=stop)
+    assert scoring.checkpoint.begun == set(), "every call has an outcome"
+    assert set(scoring.checkpoint.attempts.values()) == {1}

@@ -1,5 +1,8 @@
 """401 on everything stops the run; on one account it is that account's failure."""
 
+import random
+import time
+
 import pytest
 
 from esg_pipeline.scoring import ApiUnauthorized
@@ -32,6 +35,23 @@ def test_a_refusal_of_everybody_leaves_everybody_to_a_later_run(raw_api, scoring
     assert max(spent.attempts.values()) == 0, "a refusal of everybody is nobody's attempt"
     ratings = scoring.run(300, checkpoint=MemoryCheckpoint(attempts=spent.attempts))
     assert {str(rating.status) for rating in ratings.values()} == {"Successful"}
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 5, 64])
+@pytest.mark.parametrize("count", [6, 8, 300])
+def test_a_refusal_of_everybody_costs_nobody_an_attempt_in_whatever_order(
+    raw_api, scoring, count, workers
+):
+    order = random.Random(count + workers)
+
+    def answer(asked):
+        time.sleep(order.uniform(0, 0.01))
+        return response(401)
+
+    raw_api.answer = answer
+    with pytest.raises(ApiUnauthorized):
+        scoring.run(count, api_url=raw_api.url, api_max_concurrency=workers)
+    assert max(scoring.checkpoint.attempts.values()) == 0
 
 
 def test_many_runs_with_a_bad_token_cost_no_account_an_attempt(raw_api, scoring):
