@@ -7,7 +7,7 @@ from contextlib import closing
 
 import click
 
-from esg_pipeline.cli.home import ExitCode, settings_or_exit
+from esg_pipeline.cli.home import ExitCode, first_line, settings_or_exit
 from esg_pipeline.settings import Settings
 
 
@@ -35,7 +35,7 @@ def doctor() -> None:
         except NotInUse as missing:
             state, said = "warning", str(missing)
         except Exception as error:
-            state, said, all_work = "BROKEN", str(error) or type(error).__name__, False
+            state, said, all_work = "BROKEN", first_line(error), False
         click.echo(f"{name:10} {state:7} {said}")
     sys.exit(ExitCode.DELIVERED if all_work else ExitCode.FAILED)
 

@@ -76,16 +76,22 @@ def settings_or_exit(*, for_run: bool = False) -> Settings:
     return settings
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error of ours, or of what is behind another."""
+    while error.__cause__ is not None and not type(error).__module__.startswith("esg_pipeline."):
+        error = error.__cause__
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0]
+
+
 class BusinessDate(click.ParamType[date]):
     """`YYYY-MM-DD`, a date that has begun in Central Time."""
 
     name = "YYYY-MM-DD"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        if isinstance(value, date):
-            return value
         try:
-            day = date.fromisoformat(value)
+            day = value if isinstance(value, date) else date.fromisoformat(value)
         except ValueError:
             self.fail(f"{value!r} is not a date; write it as YYYY-MM-DD", param, ctx)
         today = clock.business_date(clock.now_utc())
@@ -104,8 +110,16 @@ date_option = click.option(
 )
 
 
+def login_name() -> str:
+    """Who runs the command; a container's user may have a number only."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
 by_option = click.option(
-    "--by", metavar="NAME", default=getpass.getuser, help="Who asks; default the login name."
+    "--by", metavar="NAME", default=login_name, help="Who asks; default the login name."
 )
 
 

@@ -2,11 +2,12 @@
 
 import csv
 import fcntl
-import getpass
 import json
+import logging
 import os
 import subprocess
 import sys
+import time
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from esg_pipeline.cli.home import (
     ExitCode,
     date_option,
     end,
+    first_line,
+    login_name,
     opened_ledger,
     settings_or_exit,
 )
@@ -74,7 +77,7 @@ def run(
     asked = {
         "failed_only": failed_only,
         "accounts": ids,
-        "by": by or getpass.getuser(),
+        "by": by or login_name(),
         "reason": reason,
     }
     if ids or failed_only:
@@ -110,6 +113,8 @@ def _run_config(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _submit(day: date, asked: dict[str, Any]) -> None:
+    from esg_pipeline.cli.watchdog import silent_daemons
+
     command = [
         sys.executable, "-m", "dagster", "job", "launch",
         "-m", "esg_pipeline.definitions", "-j", "daily_esg_ratings",
@@ -118,9 +123,11 @@ def _submit(day: date, asked: dict[str, Any]) -> None:
     ]  # fmt: skip
     launched = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (our own interpreter, fixed words)
     if launched.returncode:
-        last = (launched.stderr.strip().splitlines() or ["no message"])[-1]
-        end(ExitCode.FAILED, f"{day}: the run could not be queued: {last}")
+        lines = [line for line in launched.stderr.splitlines() if line.strip()[:1] not in ("", "(")]
+        end(ExitCode.FAILED, f"{day}: the run could not be queued: {(lines or ['no message'])[-1]}")
     click.echo(f"{day}: queued. The Dagster daemon starts it; `make ui` shows it.")
+    for problem in silent_daemons(time.time()):
+        click.echo(f"It waits: {problem}", err=True)
 
 
 def run_here(settings: Settings, day: date, asked: dict[str, Any]) -> ExitCode:
@@ -136,17 +143,23 @@ def run_here(settings: Settings, day: date, asked: dict[str, Any]) -> ExitCode:
 
     # Standard output is for people here; the JSON log is in the file.
     os.environ.setdefault("ESG_LOG_STDOUT", "false")
+    # A date that another run holds skips the checks of later steps, which Dagster finds odd.
+    logging.getLogger("dagster._core.execution.plan.active").setLevel(logging.ERROR)
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     job = defs.resolve_job_def("daily_esg_ratings")
-    with _opened_instance() as instance:
-        with show_progress():
-            result = job.execute_in_process(
-                run_config=_run_config(asked) | quiet,
-                instance=instance,
-                partition_key=day.isoformat(),
-                raise_on_error=False,
-            )
-        stored = instance.get_run_by_id(result.run_id)
+    try:
+        with _opened_instance() as instance:
+            with show_progress():
+                result = job.execute_in_process(
+                    run_config=_run_config(asked) | quiet,
+                    instance=instance,
+                    partition_key=day.isoformat(),
+                    raise_on_error=False,
+                )
+            stored = instance.get_run_by_id(result.run_id)
+    except Exception as error:  # whatever Dagster or its database has to say
+        home = os.environ["DAGSTER_HOME"]
+        end(ExitCode.FAILED, f"Dagster's instance in {home} cannot be used: {first_line(error)}")
     outcome = stored.tags.get(OUTCOME_TAG) if stored else None
     if outcome == "LeaseHeld":
         click.echo(f"{day}: another run already works on this date; no call was made.", err=True)
@@ -207,6 +220,7 @@ def _say_delivered(settings: Settings, day: date) -> ExitCode:
 
     with opened_ledger(settings) as ledger:
         edition = ledger.newest_delivered(day)
+        alerts = [each.condition for each in ledger.open_alerts() if each.day == day]
     if edition is None:
         end(ExitCode.FAILED, f"{day}: the run ended, but no edition is delivered")
     successful, partial, failed = edition.successful or 0, edition.partial or 0, edition.failed or 0
@@ -216,6 +230,8 @@ def _say_delivered(settings: Settings, day: date) -> ExitCode:
         f"{successful} Successful, {partial} Partial, {failed} Failed"
     )
     click.echo(f"Store: {settings.store_location}")
+    if alerts:
+        click.echo(f"Open alerts: {', '.join(sorted(alerts))}; docs/runbook.md says what to do.")
     if is_above(failed, total, settings.failure_threshold):
         click.echo(
             f"{failed / total:.2%} of the accounts failed, more than "

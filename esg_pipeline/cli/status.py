@@ -28,10 +28,17 @@ def status() -> None:
     with opened_ledger(settings) as ledger:
         holder = ledger.holder(today())
         days = {edition.day: edition for edition in ledger.recent_days(DAYS)}
+        readers_have = {
+            day: newest
+            for day, edition in days.items()
+            if edition.previous and (newest := ledger.newest_delivered(day))
+        }
         alerts = [each for each in ledger.open_alerts() if each.condition != "recovered"]
     console = Console(width=None if sys.stdout.isatty() else 120)
     if holder is None:
         console.print(f"{today()}: no run is at work")
+    elif holder.is_dead:
+        console.print(f"{today()}: no run is at work; the last one died: {holder}", markup=False)
     else:
         console.print(f"{today()}: at work: {holder}", markup=False)
     table = Table("Date", "Edition", "State", "Successful", "Partial", "Failed", "Delivered (CT)")
@@ -40,12 +47,16 @@ def status() -> None:
         if (edition := days.get(day)) is None:
             table.add_row(str(day), "", "nothing")
             continue
+        state = edition.state.value
+        if edition.delivered_at is None and day in readers_have:
+            state = f"delivered; edition {edition.number} is {state}"
+            edition = readers_have[day]
         delivered = edition.delivered_at
         counts = (edition.successful, edition.partial, edition.failed)
         table.add_row(
             str(day),
             str(edition.number),
-            edition.state.value,
+            state,
             *("" if count is None else str(count) for count in counts),
             f"{delivered.astimezone(clock.CENTRAL):%Y-%m-%d %H:%M:%S}" if delivered else "",
             f"{edition.duration_s:.0f}" if edition.duration_s is not None else "",

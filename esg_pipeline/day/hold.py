@@ -105,11 +105,12 @@ def hold_day(
             reserve_s=settings.deadline_reserve,
             scheduled=scheduled,
         )
+        begun = [each for each in ledger.editions(day) if each.state is not EditionState.DELIVERED]
         if request is None:
-            if all(each.state is not EditionState.OPEN for each in ledger.editions(day)):
+            if all(each.state is not EditionState.OPEN for each in begun):
                 raise NotBegun(f"{day}: no edition is open. {MATERIALIZE_ALL}")
             request = RunRequest()
-        if request.mode != "full":
+        if request.mode != "full" and not begun:  # what is begun is finished first, as it was
             check_can_ask_again(ledger, day, request)
         edition = ledger.open_edition(
             lease,

@@ -44,6 +44,14 @@ def open_cipher(settings: Settings) -> AgeCipher:
     path = settings.store_identity or settings.keys_folder / "age_identity.txt"
     if settings.store_identity is None and not path.exists():
         if _holds_editions(settings.store_location):
+            if not settings.store_recipients:
+                raise SettingsError(
+                    [
+                        f"{path}: is gone, and it is the only key that opens the files on the "
+                        "store. Restore it from the backup; to begin with a new key, make it with "
+                        f"`age-keygen -o {path}`"
+                    ]
+                )
             log.warning(
                 "%s is gone and a new key is made, so that today's report is delivered. Older "
                 "files open only for their readers: restore the old key from the backup and add "

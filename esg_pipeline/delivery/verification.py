@@ -199,7 +199,10 @@ def _with_whole_editions(
         return problem
     whole = [each for each in editions(store, day) if is_whole(store, day, each, trusted=trusted)]
     if not whole:
-        return DeliveryInvalid(f"{problem}; no edition of {day} is whole, run the date again")
+        return DeliveryInvalid(
+            f"{problem}; no edition of {day} can be read whole either. With the right keys, and if "
+            "that stays so, run the date again"
+        )
     return DeliveryInvalid(
         f"{problem}; whole under {EDITIONS}: edition {', '.join(map(str, whole))}; "
         f"docs/runbook.md, Redeliver, says how to put it under the readers' names again"

@@ -1,6 +1,6 @@
 """What a database driver's error means: the ledger is away, busy, full, wrong, or we are.
 
-Only judged here, by the driver's own codes; nothing is caught, and no text is matched.
+Only judged here, by the driver's own codes where it has one; nothing is caught.
 """
 
 import sqlite3
@@ -18,7 +18,7 @@ class Verdict:
     retryable: bool = True
 
 
-_AWAY = Verdict("It is tried again while there is time; check that it runs and can be reached.")
+_AWAY = Verdict("Check that it runs and can be reached; a run waits for it while there is time.")
 _BUSY = Verdict("Another process holds it for long; see which with `esg-pipeline status`.")
 _FULL = Verdict("Make space on its disk.")
 _READ_ONLY = Verdict(
@@ -26,6 +26,10 @@ _READ_ONLY = Verdict(
 )
 _WRONG_FILE = Verdict(
     "Restore it from a backup, or name another file in ESG_LEDGER_URL.", retryable=False
+)
+_NO_TABLES = Verdict(
+    "Its tables are gone: was it replaced while it was in use? Restore it from a backup.",
+    retryable=False,
 )
 _NOT_ALLOWED = Verdict(
     "Open the ledger once as the owner of its tables (`esg-pipeline doctor`), then give this role "
@@ -36,6 +40,7 @@ _NOT_ALLOWED = Verdict(
 _POSTGRESQL = {
     "25006": _READ_ONLY,
     "42501": _NOT_ALLOWED,
+    "42P01": _NO_TABLES,
     "53100": _FULL,
     "55P03": _BUSY,  # lock timeout
     "57014": _BUSY,  # statement timeout
@@ -63,6 +68,8 @@ def judge(error: DBAPIError) -> Verdict | None:
     cause = error.orig
     if isinstance(cause, sqlite3.Error):
         name = getattr(cause, "sqlite_errorname", "")
+        if name == "SQLITE_ERROR" and str(cause).startswith("no such table: esg_"):
+            return _NO_TABLES  # it has no code of its own
         return _SQLITE.get("_".join(name.split("_")[:2]))
     if isinstance(cause, psycopg.Error):
         away = isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError)

@@ -225,11 +225,14 @@ class Editions:
         return _read_first(self._database, _newest_first(day).where(_delivered()))
 
     def previous_account_count(self, day: date) -> tuple[date, int] | None:
-        """The last date before `day` that has a delivered edition, and its number of accounts."""
+        """The last date before `day` that has a delivered edition, and its number of accounts.
+
+        Without one, `day` itself if it has.
+        """
         query = (
             select(editions)
-            .where(editions.c.day < day, _delivered(), editions.c.accounts_count.is_not(None))
-            .order_by(editions.c.day.desc(), editions.c.number.desc())
+            .where(editions.c.day <= day, _delivered(), editions.c.accounts_count.is_not(None))
+            .order_by(editions.c.day == day, editions.c.day.desc(), editions.c.number.desc())
         )
         found = _read_first(self._database, query)
         if found is None or found.accounts_count is None:

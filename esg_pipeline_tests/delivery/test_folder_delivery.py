@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import pyrage
 import pytest
 
 from esg_pipeline.delivery import (
@@ -171,12 +172,25 @@ def test_after_the_home_is_lost_the_editions_of_old_are_not_overwritten(
 ):
     deliver_day(store, signer)
     first = tree(folder / "editions/20261124/0001")
-    new_home = Settings(_env_file=None, DAGSTER_HOME=tmp_path / "new", store_url=folder.as_uri())
+    new_home = Settings(
+        _env_file=None,
+        DAGSTER_HOME=tmp_path / "new",
+        store_url=folder.as_uri(),
+        store_recipients=str(pyrage.x25519.Identity.generate().to_public()),
+    )
     new_signer = open_signer(new_home.keys_folder)
     deliver_day(open_store(new_home), new_signer)
     assert verify(open_store(new_home), DAY, trusted=new_signer.trusted).edition == 1
     assert tree(folder / "editions/20261124/0001-replaced-20261124133000") == first
     assert "age_identity.txt is gone and a new key is made" in caplog.text
+
+
+def test_a_lost_key_that_is_the_only_reader_is_never_replaced(store, signer, folder, tmp_path):
+    deliver_day(store, signer)
+    new_home = Settings(_env_file=None, DAGSTER_HOME=tmp_path / "new", store_url=folder.as_uri())
+    with pytest.raises(SettingsError, match="Restore it from the backup"):
+        open_store(new_home)
+    assert not (tmp_path / "new/keys/age_identity.txt").exists()
 
 
 def test_wrong_counts_stop_the_delivery_and_leave_the_last_good_file(store, signer, folder):

@@ -1,11 +1,14 @@
 """Bad input: the right exit code, one line that says what to do, and nothing half done."""
 
+import os
 import sqlite3
 import subprocess
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from esg_pipeline.cli.home import login_name
+from esg_pipeline_tests.end_to_end.command_here import command_here
 from esg_pipeline_tests.end_to_end.conftest import ACCOUNTS
 from esg_pipeline_tests.end_to_end.job import COMMAND, DAY, check_invariants
 
@@ -160,3 +163,32 @@ def test_the_home_may_be_named_in_the_env_file(job, firm):
     )
     assert done.returncode == 0, done.stderr
     assert job.delivered().manifest["rows"] == ACCOUNTS
+
+
+@pytest.mark.parametrize("content", ["{:", "nonsense: true", "run_queue: [1]"])
+def test_a_broken_dagster_yaml_is_one_line(job, firm, content):
+    assert job("status").returncode == 0
+    (job.home / "dagster.yaml").write_text(content)
+    done = job.run()
+    assert done.returncode == 1
+    assert f"Dagster's instance in {job.home} cannot be used: " in done.stderr
+    says_no_trace(done)
+    assert firm.counts().total == 0
+
+
+def test_a_date_before_all_dates_is_exit_2_even_by_the_clock(job, monkeypatch):
+    monkeypatch.setattr("esg_pipeline.clock.now_utc", lambda: datetime(2000, 1, 1, tzinfo=UTC))
+    done = command_here(job, "run")
+    assert done.exit_code == 2
+    assert "1999-12-31 must lie between 2020-01-01 and today" in done.output
+
+
+def test_a_user_without_a_name_is_called_by_number(monkeypatch):
+    monkeypatch.setattr("getpass.getuser", lambda: {}["uid not found"])
+    assert login_name() == f"uid {os.getuid()}"
+
+
+def test_a_run_that_is_queued_where_no_daemon_lives_says_so(job, firm):
+    done = job.run("--submit")
+    assert done.returncode == 0, done.stderr
+    assert "It waits: dagster-daemon" in done.stderr

@@ -202,3 +202,14 @@ def test_an_edition_is_rebuilt_from_the_ledger_byte_for_byte(job, firm):
     newest = job("report", "rebuild", "--date", "2026-03-10", "--out", str(out))
     assert newest.returncode == 0, newest.stderr
     assert (out / "FirmESGRatings_20260310.csv").read_bytes() == job.delivered().csv
+
+
+def test_failed_only_finishes_first_what_a_dead_run_began(job, firm):
+    running = job.start("run", "--date", "2026-03-10", **SLOWLY)
+    firm.wait_for_calls(10)
+    running.kill()
+    running.communicate()
+    done = job.run("--failed-only")
+    assert done.returncode == 0, done.stderr
+    assert "edition 1 is not delivered yet and is finished first" in done.stderr
+    check_invariants(job.delivered(), ACCOUNTS, firm)

@@ -25,3 +25,11 @@ def test_a_missed_day_between_two_delivered_ones_is_seen_and_so_is_an_open_alert
     assert states[str(last - timedelta(days=1))] == "nothing"
     assert str(first - timedelta(days=1)) not in states
     assert re.search(rf"open alert: {last} failure_share, since [-\d]+ [:\d]+ CT\n", shown)
+
+
+def test_what_readers_have_is_shown_while_a_newer_edition_is_not_delivered(job, firm):
+    day = business_date(now_utc()) - timedelta(days=1)
+    assert command_here(job, "run", "--date", str(day)).exit_code == 0
+    assert command_here(job, "run", "--date", str(day), ESG_API_TOKEN="expired").exit_code == 1
+    shown = command_here(job, "status").stdout
+    assert re.search(rf"{day} │ 1 +│ delivered; edition 2 is open │ 60 ", shown)

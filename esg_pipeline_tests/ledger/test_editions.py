@@ -121,7 +121,9 @@ def test_history_and_previous_day_skip_what_was_not_delivered(ledger):
     for days_ago, count, deliver in [(3, 30, True), (2, 20, True), (2, 21, True), (1, 10, False)]:
         open_on(days_ago, count, deliver=deliver)
     assert ledger.previous_account_count(DAY) == (DAY - timedelta(days=2), 21)
-    assert ledger.previous_account_count(DAY - timedelta(days=3)) is None
+    first = DAY - timedelta(days=3)
+    assert ledger.previous_account_count(first) == (first, 30), "a first day's rerun has a base too"
+    assert ledger.previous_account_count(first - timedelta(days=1)) is None
     history = ledger.daily_history(5)
     assert [(each.day.day, each.number, each.metrics["calls"]) for each in history] == [
         (22, 2, 21),
