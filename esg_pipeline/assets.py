@@ -5,15 +5,13 @@ known way ends as one clear line (`ends_clearly`), never as a stack trace first.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import timedelta
 
 import dagster as dg
 import pandas as pd
 import pyarrow as pa
 from pydantic import Field
 
-from esg_pipeline.accounts import AccountSourceError
 from esg_pipeline.alerting import ProgressAlerts, alert_delivered, alert_source_down
 from esg_pipeline.checks import (
     ACCOUNT_LIST,
@@ -30,25 +28,21 @@ from esg_pipeline.checks import (
     one_result_per_account,
     stale_dates,
 )
-from esg_pipeline.clock import WindowHasPassed
 from esg_pipeline.day import (
     MATERIALIZE_ALL,
-    AccountListHeld,
     AlreadyDelivered,
-    DeadlineExceeded,
     NotBegun,
-    NothingToAskAgain,
     RunRequest,
     deliver_edition,
     freeze_accounts,
     history,
-    history_table,
+    history_files,
 )
 from esg_pipeline.delivery import DeliveryError, trusted_keys
+from esg_pipeline.endings import OUTCOME_TAG, ends_clearly, partition_date
 from esg_pipeline.frames import to_frame, to_table
-from esg_pipeline.ledger import LeaseHeld, LeaseLost, LedgerUnavailable
+from esg_pipeline.ledger import LeaseHeld
 from esg_pipeline.observability.progress import current_watcher
-from esg_pipeline.parquet import to_parquet
 from esg_pipeline.ratings import ACCOUNTS_SCHEMA, RATINGS_SCHEMA, ProcessingStatus
 from esg_pipeline.report import ReportInvalid, build_report, validate_report
 from esg_pipeline.resources import (
@@ -58,9 +52,8 @@ from esg_pipeline.resources import (
     SettingsResource,
     StoreResource,
 )
-from esg_pipeline.scoring import ApiUnauthorized, ApiUntrusted, Progress
-from esg_pipeline.settings import SettingsError
-from esg_pipeline.summary import format_trend_html, image_uri, trend_charts
+from esg_pipeline.scoring import Progress
+from esg_pipeline.summary import image_uri, trend_charts
 
 GROUP = "esg_ratings"
 OWNERS = ("team:esg-development",)
@@ -72,77 +65,9 @@ BY_NINE = dg.FreshnessPolicy.cron(
 """A badge for who looks at the page; the alerts do not depend on it."""
 PREVIEW_ROWS = 10
 PREVIEW_COLUMNS = ["account_id", "status", "reason", "analysis_date", "http_status", "attempts"]
-OUTCOME_TAG = "esg/outcome"
-"""Run tag with the class name of the known ending, for the command line and the sensors."""
-
 business_days = dg.DailyPartitionsDefinition(
     start_date="2020-01-01", timezone="America/Chicago", end_offset=1
 )
-
-
-class OutOfMemory(Exception):
-    """The run was refused memory; one that the kernel kills for it ends as any killed run."""
-
-
-KNOWN_ENDINGS = (
-    AccountListHeld,
-    AccountSourceError,
-    AlreadyDelivered,
-    ApiUnauthorized,
-    ApiUntrusted,
-    DeadlineExceeded,
-    DeliveryError,
-    LeaseHeld,
-    LeaseLost,
-    LedgerUnavailable,
-    NotBegun,
-    NothingToAskAgain,
-    ReportInvalid,
-    SettingsError,
-    WindowHasPassed,
-)
-NOBODY_NEEDS_TO_HEAR = (AlreadyDelivered, LeaseHeld, LeaseLost, NotBegun, NothingToAskAgain)
-"""Another run works or has delivered, and the person who asked sees it."""
-
-
-@contextmanager
-def ends_clearly(context: dg.AssetExecutionContext, ledger: LedgerResource) -> Iterator[None]:
-    """Turn a known ending into a failed step that says its one line; no retry helps it.
-
-    People hear of every bad ending, known or not, except those that a person or another run
-    brought about.
-    """
-    try:
-        yield
-    except dg.DagsterExecutionInterruptedError:
-        # A worker that is told to go (a drained pod) fails, and the daemon starts it again. A run
-        # of the command line has no daemon behind it: a person stopped it.
-        if context.run.remote_job_origin is None:
-            context.instance.report_run_canceling(context.run)
-        raise
-    except KNOWN_ENDINGS as ending:
-        name = type(ending).__name__
-        context.instance.add_run_tags(context.run_id, {OUTCOME_TAG: name})
-        if not isinstance(ending, NOBODY_NEEDS_TO_HEAR):
-            ledger.alert(context.run, partition_date(context), ending)
-        raise dg.Failure(str(ending), allow_retries=False) from None
-    except dg.Failure:
-        raise
-    except MemoryError:
-        starved = OutOfMemory(
-            "out of memory: give the run more, or lower ESG_API_MAX_CONCURRENCY; then run the date "
-            "again, only what is missing is asked"
-        )
-        ledger.alert(context.run, partition_date(context), starved)
-        raise dg.Failure(str(starved), allow_retries=False) from None
-    except Exception as unexpected:
-        ledger.alert(context.run, partition_date(context), unexpected)
-        raise
-
-
-def partition_date(context: dg.AssetExecutionContext) -> date:
-    """The business date this run is for."""
-    return date.fromisoformat(context.partition_key)
 
 
 def _address(settings: SettingsResource, name: str) -> dg.PathMetadataValue:
@@ -312,7 +237,7 @@ def firm_esg_report(
             accounts,
             ratings,
             report,
-            on_delivered=lambda rated: alert_delivered(hold, settings.load(), rated),
+            on_delivered=lambda: alert_delivered(hold, settings.load(), ratings),
         )
         ledger.delivered(delivered)
     yield failure_share(ratings, settings.load().failure_threshold)
@@ -412,8 +337,8 @@ def esg_trend(
             raise NotBegun(f"no date is delivered yet. {MATERIALIZE_ALL}")
         try:
             opened = store.open()
-            opened.write("FirmESGRatings_trend.html", format_trend_html(rows, last_day=rows[0].day))
-            opened.write("history/daily.parquet", to_parquet(history_table(rows)))
+            for name, content in history_files(rows).items():
+                opened.write(name, content)
         except DeliveryError as error:
             # The report is delivered: a page that is a day old must not page anybody.
             raise dg.Failure(

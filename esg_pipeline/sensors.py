@@ -17,13 +17,10 @@ import dagster as dg
 from esg_pipeline import clock
 from esg_pipeline.alerts import Condition, count_unsent, send_due
 from esg_pipeline.alerts.bounded import run_bounded
-from esg_pipeline.assets import OUTCOME_TAG
-from esg_pipeline.day import NotBegun, NothingToAskAgain
+from esg_pipeline.endings import NOBODY_NEEDS_TO_HEAR, OUTCOME_TAG
 from esg_pipeline.ledger import (
     Edition,
-    LeaseHeld,
     LeaseHolder,
-    LeaseLost,
     Ledger,
     LedgerUnavailable,
 )
@@ -49,8 +46,7 @@ TERMINATE_S = 10.0
 RETRY_GRACE = timedelta(minutes=5)
 """A retry that Dagster has promised must be there after so long."""
 DAYS_LOOKED_BACK = 2
-QUIET_ENDINGS = {kind.__name__ for kind in (LeaseHeld, LeaseLost, NotBegun, NothingToAskAgain)}
-"""Another run works on the date, or the person who asked has been told."""
+QUIET_ENDINGS = {kind.__name__ for kind in NOBODY_NEEDS_TO_HEAR}
 
 
 @contextmanager

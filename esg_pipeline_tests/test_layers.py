@@ -66,6 +66,7 @@ def test_only_the_composition_knows_more_than_one_stage():
         "day",
         "alerting.py",
         "assets.py",
+        "endings.py",
         "resources.py",
         "checks.py",
         "sensors.py",

@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 
 from esg_pipeline import clock
-from esg_pipeline.assets import OUTCOME_TAG
+from esg_pipeline.endings import OUTCOME_TAG
 from esg_pipeline.ledger import Ledger
 from esg_pipeline.resources import SCHEDULED_TAG
 from esg_pipeline.sandbox import Sandbox, start_sandbox
@@ -36,7 +36,6 @@ from esg_pipeline_tests.servers.orchestrator import (
     loaded_here,
     open_instance,
 )
-from esg_pipeline_tests.servers.receivers import Receivers, start_receivers
 from esg_pipeline_tests.servers.waiting import wait_until
 
 pytestmark = pytest.mark.filterwarnings(
@@ -63,12 +62,6 @@ def shared_firm(tmp_path_factory) -> Iterator[Sandbox]:
 def firm(shared_firm) -> Sandbox:
     shared_firm.heal()
     return shared_firm
-
-
-@pytest.fixture
-def receivers(tmp_path) -> Iterator[Receivers]:
-    with start_receivers(tmp_path) as receivers:
-        yield receivers
 
 
 @pytest.fixture

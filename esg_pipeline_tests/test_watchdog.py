@@ -14,7 +14,6 @@ from esg_pipeline_tests.end_to_end.command_here import command_here
 from esg_pipeline_tests.end_to_end.job import Job
 from esg_pipeline_tests.mornings import DAY, at, at_work, deliver
 from esg_pipeline_tests.servers.orchestrator import make_home
-from esg_pipeline_tests.servers.receivers import Receivers, start_receivers
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning",  # Dagster uses much that is deprecated, its own too
@@ -22,12 +21,6 @@ pytestmark = pytest.mark.filterwarnings(
 
 AWAY = {"ESG_LEDGER_URL": "postgresql+psycopg://esg:hunter2@127.0.0.1:1/ledger"}
 DAEMONS = ("SCHEDULER", "SENSOR", "QUEUED_RUN_COORDINATOR", "EVENT_LOG_CONSUMER")
-
-
-@pytest.fixture
-def receivers(tmp_path) -> Iterator[Receivers]:
-    with start_receivers(tmp_path) as receivers:
-        yield receivers
 
 
 @pytest.fixture

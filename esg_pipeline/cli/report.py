@@ -149,24 +149,19 @@ def rebuild(day: date, edition: int | None, out: Path | None, by: str) -> None:
 @by_option
 def history(out: Path, by: str) -> None:
     """Write the numbers of all delivered days: a table for BI tools, and the trend page."""
-    from esg_pipeline.day import NothingToRebuild, history_table
+    from esg_pipeline.day import NothingToRebuild, history_files
     from esg_pipeline.day import history as days
     from esg_pipeline.delivery.private_files import replace_private
-    from esg_pipeline.parquet import to_parquet
-    from esg_pipeline.summary import format_trend_html
 
     settings = settings_or_exit()
     with _audited(settings, by, "history", None) as ledger:
         rows = days(ledger)
         if not rows:
             raise NothingToRebuild("no date is delivered yet; run one first")
-        files = {
-            "daily.parquet": to_parquet(history_table(rows)),
-            "FirmESGRatings_trend.html": format_trend_html(rows, last_day=rows[0].day),
-        }
-        for name, content in files.items():
-            replace_private(out / name, content)
-            click.echo(out / name)
+        for name, content in history_files(rows).items():
+            path = out / Path(name).name
+            replace_private(path, content)
+            click.echo(path)
 
 
 def print_rows(content: bytes, rows: int) -> None:

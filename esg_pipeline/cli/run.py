@@ -137,9 +137,9 @@ def run_here(settings: Settings, day: date, asked: dict[str, Any]) -> ExitCode:
         The exit code; everything a person needs to know has been said.
     """
 
-    from esg_pipeline.assets import OUTCOME_TAG
     from esg_pipeline.cli.progress_bar import show_progress
     from esg_pipeline.definitions import defs
+    from esg_pipeline.endings import OUTCOME_TAG
 
     # Standard output is for people here; the JSON log is in the file.
     os.environ.setdefault("ESG_LOG_STDOUT", "false")

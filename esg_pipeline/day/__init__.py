@@ -24,7 +24,7 @@ from esg_pipeline.day.hold import (
     hold_day,
 )
 from esg_pipeline.day.scores import score_edition
-from esg_pipeline.day.summary import history, history_table
+from esg_pipeline.day.summary import history, history_files
 
 __all__ = [
     "MATERIALIZE_ALL",
@@ -43,7 +43,7 @@ __all__ = [
     "deliver_edition",
     "freeze_accounts",
     "history",
-    "history_table",
+    "history_files",
     "hold_day",
     "rebuild_files",
     "score_edition",

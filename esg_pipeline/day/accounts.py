@@ -82,18 +82,20 @@ def freeze_accounts(
     return FrozenAccounts(table, previous, look_alike_ids(table), frozen is not None)
 
 
-def check_frozen(hold: DayHold, accounts: pa.Table) -> None:
-    """Check that these accounts are the frozen list of the edition.
+def check_frozen(hold: DayHold, accounts: pa.Table) -> str:
+    """Check that these accounts are the frozen list of the edition; return its hash.
 
     Raises:
         NotBegun: they are of another run.
     """
+    sha256 = account_list_sha256(accounts)
     edition = hold.ledger.edition(hold.day, hold.edition.number)
-    if edition is None or edition.accounts_sha256 != account_list_sha256(accounts):
+    if edition is None or edition.accounts_sha256 != sha256:
         raise NotBegun(
             f"{hold.day}: active_accounts is not the list of edition {hold.edition.number}. "
             f"{MATERIALIZE_ALL}"
         )
+    return sha256
 
 
 def snapshot_name(edition: Edition) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 
 from esg_pipeline import __version__, clock
-from esg_pipeline.accounts import account_list_sha256
 from esg_pipeline.day.accounts import check_frozen, read_snapshot, snapshot_name
 from esg_pipeline.day.hold import MATERIALIZE_ALL, DayHold, NotBegun
 from esg_pipeline.day.summary import Summary, summarise
@@ -68,7 +67,7 @@ def deliver_edition(
     accounts: pa.Table,
     ratings: pa.Table,
     report: pa.Table,
-    on_delivered: Callable[[pa.Table], None],
+    on_delivered: Callable[[], None],
 ) -> Delivered:
     """Format the checked report and put it, verified, before its readers; manifest last.
 
@@ -79,7 +78,7 @@ def deliver_edition(
         accounts: The frozen list of the edition.
         ratings: What the ledger has for it, RATINGS_SCHEMA.
         report: Made of both.
-        on_delivered: Called with the ratings in the transaction that marks the delivery.
+        on_delivered: Called in the transaction that marks the delivery.
 
     Raises:
         NotBegun: accounts or ratings are not those of the edition.
@@ -88,7 +87,7 @@ def deliver_edition(
         LeaseLost: another run took the date over; nothing was published.
     """
     edition = hold.edition
-    check_frozen(hold, accounts)
+    accounts_sha256 = check_frozen(hold, accounts)
     if not ratings.equals(hold.ledger.ratings(edition)):
         raise NotBegun(
             f"{hold.day}: esg_scores is not what edition {edition.number} was rated with. "
@@ -108,7 +107,7 @@ def deliver_edition(
         code_version=__version__,
         rows=report.num_rows,
         counts={status.value: count for status, count in counts.items()},
-        accounts_sha256=account_list_sha256(accounts),
+        accounts_sha256=accounts_sha256,
         asked_by=edition.asked_by,
         reason=edition.reason,
         label=edition.label,
@@ -130,7 +129,7 @@ def deliver_edition(
         hold.ledger.mark_delivered(hold.lease, edition, manifest=manifest)
         metrics = {} if summary is None else summary.metrics
         hold.ledger.set_metrics(hold.lease, edition, {**metrics, "format": _format(settings)})
-        on_delivered(ratings)
+        on_delivered()
     _discard_sealed(settings, hold.day)
     return Delivered(manifest, counts, summary)
 

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from esg_pipeline import __version__
 from esg_pipeline.ledger import Edition, Ledger
+from esg_pipeline.parquet import to_parquet
 from esg_pipeline.ratings import Reason, file_stem
 from esg_pipeline.settings import Settings
 from esg_pipeline.summary import (
@@ -29,6 +30,7 @@ from esg_pipeline.summary import (
     focus_chart,
     format_summary_html,
     format_summary_json,
+    format_trend_html,
     image_uri,
     last_good_scores,
     score_chart,
@@ -191,3 +193,15 @@ def history_table(rows: list[DayRow]) -> pa.Table:
         ],
         schema=HISTORY_SCHEMA,
     )
+
+
+def history_files(rows: list[DayRow]) -> dict[str, bytes]:
+    """The trend page and the table of the history, by their names on the store.
+
+    Args:
+        rows: At least one, newest first, as `history` gives them.
+    """
+    return {
+        "FirmESGRatings_trend.html": format_trend_html(rows, last_day=rows[0].day),
+        "history/daily.parquet": to_parquet(history_table(rows)),
+    }

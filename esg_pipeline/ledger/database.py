@@ -23,6 +23,7 @@ from sqlalchemy import (
     event,
     literal_column,
     select,
+    text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
@@ -221,6 +222,12 @@ def clock(connection: Connection) -> ColumnElement[float]:
         else "(julianday('now') - 2440587.5) * 86400.0"
     )
     return literal_column(text, Float)
+
+
+def one_at_a_time(connection: Connection, key: int) -> None:
+    """Wait until nobody else is in a transaction with this key; in SQLite all writers wait."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
 
 def now(connection: Connection) -> datetime:

@@ -8,9 +8,9 @@ the living runs make more calls than the limit, in whatever order they come and 
 from collections.abc import Collection
 from datetime import date
 
-from sqlalchemy import Connection, text, update
+from sqlalchemy import update
 
-from .database import Database
+from .database import Database, one_at_a_time
 from .lease import Lease, read_callers
 from .tables import leases
 
@@ -38,7 +38,7 @@ def take_share(database: Database, lease: Lease, limit: float, in_use: float) ->
         if is_written and in_use == _wanted(lease.day, callers, limit) <= free:
             return in_use
     with lease.writing() as connection:
-        _one_at_a_time(connection)
+        one_at_a_time(connection, _SHARE_LOCK)
         others = read_callers(connection)
         others.pop(lease.day, None)
         wanted = _wanted(lease.day, others, limit)
@@ -64,9 +64,3 @@ def _wanted(day: date, others: Collection[date], limit: float) -> float:
         return limit
     older = limit * OLDER_DATES_SHARE // len(others)
     return limit - older * len(others) if day > max(others) else older
-
-
-def _one_at_a_time(connection: Connection) -> None:
-    """Runs take their shares one after the other; in SQLite all writers do."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _SHARE_LOCK})

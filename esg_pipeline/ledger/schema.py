@@ -10,9 +10,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
-from .database import LONG_PATIENCE_S, Database
+from .database import LONG_PATIENCE_S, Database, one_at_a_time
 from .errors import LedgerUnavailable
 
 VERSION_TABLE = "esg_ledger_version"
@@ -37,10 +37,7 @@ def upgrade(database: Database) -> str:
             found = _version(connection)
         if found != newest:
             with database.write(patience_s=LONG_PATIENCE_S) as connection:
-                if database.is_postgresql:
-                    connection.execute(
-                        text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _UPGRADE_LOCK}
-                    )
+                one_at_a_time(connection, _UPGRADE_LOCK)
                 known = {step.revision for step in script.walk_revisions()}
                 found = _version(connection)
                 if found is not None and found not in known:

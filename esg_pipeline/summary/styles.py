@@ -1,8 +1,10 @@
 """The style sheets of the pages and charts, in parts."""
 
+from functools import cache
 from importlib.resources import files
 
 
+@cache
 def style(*parts: str) -> str:
     """The named style sheets of `templates/`, one after the other."""
     folder = files("esg_pipeline.summary").joinpath("templates")

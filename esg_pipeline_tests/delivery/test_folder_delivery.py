@@ -33,6 +33,7 @@ from esg_pipeline_tests.delivery.reports import (
     facts,
     report_files,
 )
+from esg_pipeline_tests.servers import needs
 
 REPORT = "FirmESGRatings_20261124.csv"
 MANIFEST = "FirmESGRatings_20261124_manifest.json"
@@ -114,7 +115,7 @@ def test_a_strict_or_a_lax_umask_changes_nothing(store, signer, folder):
         assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o640}
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be a member of any group")
+@needs(root=True)  # to be a member of any group
 def test_the_group_of_the_settings_owns_what_is_delivered(home, signer):
     settings = Settings(_env_file=None, DAGSTER_HOME=home, store_group="games")
     deliver_day(open_store(settings), signer)

@@ -16,12 +16,11 @@ from dagster._core.instance.ref import InstanceRef
 from esg_pipeline import clock
 from esg_pipeline.ledger import Ledger, LedgerUnavailable
 from esg_pipeline_tests.docs.pages import DOCS, ROOT, block_with
+from esg_pipeline_tests.servers import needs
 
 SYSTEMD, KUBERNETES = ROOT / "deploy" / "systemd", ROOT / "deploy" / "kubernetes"
 DAY = date(2026, 3, 10)
-needs_systemd = pytest.mark.skipif(
-    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed here"
-)
+needs_systemd = needs("systemd-analyze")
 
 
 # ---- systemd

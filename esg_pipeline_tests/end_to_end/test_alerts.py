@@ -15,7 +15,6 @@ from esg_pipeline_tests.end_to_end.job import DAY, Job, check_invariants
 from esg_pipeline_tests.mornings import at, at_work, deliver
 from esg_pipeline_tests.servers.faketime import clock_at
 from esg_pipeline_tests.servers.orchestrator import make_home
-from esg_pipeline_tests.servers.receivers import Receivers, start_receivers
 from esg_pipeline_tests.servers.smtp import SilentServer
 from esg_pipeline_tests.servers.waiting import wait_until
 
@@ -24,12 +23,6 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 AGAIN = ("--by", "Ann Officer", "--reason", "the cause is gone")
-
-
-@pytest.fixture
-def receivers(tmp_path) -> Iterator[Receivers]:
-    with start_receivers(tmp_path) as receivers:
-        yield receivers
 
 
 @pytest.fixture

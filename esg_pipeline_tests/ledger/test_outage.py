@@ -1,7 +1,5 @@
 """The ledger away, frozen, locked, full or answering too late: one clear line, and it goes on."""
 
-import os
-import shutil
 import socket
 import sqlite3
 import time
@@ -13,6 +11,7 @@ import pytest
 from esg_pipeline.ledger import Ledger, LedgerUnavailable
 from esg_pipeline_tests.ledger.runs import DAY, NOON, good, run, statuses
 from esg_pipeline_tests.ledger.worker import Worker
+from esg_pipeline_tests.servers import needs
 from esg_pipeline_tests.servers.cutting_proxy import CuttingProxy
 
 
@@ -171,9 +170,7 @@ def test_a_locked_file_is_waited_for_and_then_reported(tmp_path):
     ledger.close()
 
 
-@pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root to mount a small disk"
-)
+@needs("unshare", root=True)  # to mount a small disk
 def test_a_full_disk_stops_the_run_and_space_lets_it_go_on(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()

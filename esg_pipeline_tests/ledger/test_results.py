@@ -12,6 +12,7 @@ from esg_pipeline.ledger import MAX_ACCOUNT_ID_BYTES, MAX_BATCH
 from esg_pipeline.ledger import results as results_module
 from esg_pipeline.ratings import RATINGS_SCHEMA, ProcessingStatus, Reason
 from esg_pipeline_tests.ledger.runs import DAY, NOON, failed, good, run, statuses
+from esg_pipeline_tests.ledger.worker import Worker
 
 ODD_IDS = [
     "00123",
@@ -183,12 +184,18 @@ def test_what_was_confirmed_survives_kill_9(ledger, start_worker, confirmed_batc
     assert ledger.ratings(edition).num_rows == len(state.answered)
 
 
+def begin_in_a_run(start_worker, run_id: str, *account_ids: str) -> Worker:
+    """A process that has taken the date and asks these accounts."""
+    worker = start_worker(run_id)
+    worker.tell("acquire")
+    worker.tell("open")
+    worker.tell(f"begin {' '.join(account_ids)}")
+    return worker
+
+
 def test_deaths_of_runs_are_counted_for_the_accounts_they_were_asking(ledger, start_worker):
     for death in (1, 2):
-        worker = start_worker(f"run-{death}")
-        worker.tell("acquire")
-        worker.tell("open")
-        worker.tell("begin poison beside")
+        worker = begin_in_a_run(start_worker, f"run-{death}", "poison", "beside")
         worker.tell(f"begin answered-{death} retried")
         worker.tell(f"record answered-{death}")
         worker.tell(f"retry retried {death}")
@@ -209,11 +216,7 @@ def test_deaths_of_runs_are_counted_for_the_accounts_they_were_asking(ledger, st
 
 def test_a_call_alone_that_was_not_made_leaves_no_trace(ledger, start_worker):
     for death in (1, 2):
-        worker = start_worker(f"run-{death}")
-        worker.tell("acquire")
-        worker.tell("open")
-        worker.tell("begin poison")
-        worker.kill()
+        begin_in_a_run(start_worker, f"run-{death}", "poison").kill()
     with ledger.acquire_lease(DAY, run_id="run-3") as lease:
         edition = ledger.open_edition(lease, **run("run-3"))
         writer = ledger.writer(lease, edition)
