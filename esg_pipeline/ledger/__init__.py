@@ -10,6 +10,7 @@ from .errors import LeaseHeld, LeaseLost, LedgerError, LedgerUnavailable, NoDeli
 from .lease import LEASE_TERM_S, Lease, LeaseHolder
 from .ledger import Ledger
 from .outbox import Alert, AlertMessage
+from .rate_share import RateShare
 from .results import MAX_BATCH, EditionWriter, ResumeState
 from .retention import LegalHold, PurgeReport
 from .tables import MAX_ACCOUNT_ID_BYTES
@@ -35,5 +36,6 @@ __all__ = [
     "Mode",
     "NoDeliveredEdition",
     "PurgeReport",
+    "RateShare",
     "ResumeState",
 ]

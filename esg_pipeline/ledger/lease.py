@@ -148,7 +148,7 @@ class Lease:
                 connection.execute(
                     update(leases)
                     .where(*self._mine())
-                    .values(run_id=None, heartbeat_at=None, calls_per_s=None)
+                    .values(run_id=None, heartbeat_at=clock(connection), calls_per_s=None)
                 )
         except LedgerUnavailable as error:
             log.warning("The lease of %s was not released. %s", self.day, error)
@@ -263,6 +263,13 @@ def read_callers(connection: Connection) -> dict[date, float]:
         )
     ).all()
     return {row.day: row.calls_per_s for row in rows if not _holder(row).may_be_replaced}
+
+
+def is_alone(connection: Connection, day: date) -> bool:
+    """No other date has been worked on within a lease's term."""
+    rows = connection.execute(_select_all(connection).where(leases.c.day != day)).all()
+    ages = (row.heartbeat_age_s for row in rows if row.heartbeat_age_s is not None)
+    return all(abs(age) > LEASE_TERM_S for age in ages)
 
 
 def _select(connection: Connection, day: date) -> Select[Any]:

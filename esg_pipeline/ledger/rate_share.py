@@ -1,17 +1,19 @@
 """The rate limit that the runs of several dates share, so that together they stay within it.
 
 A run writes down how many calls a second it makes before it makes them, takes no more than the
-others leave, and gives way by slowing down first and writing that down after. So at no moment do
-the living runs make more calls than the limit, in whatever order they come and go.
+others leave, and gives way by slowing down first and writing that down after. What another gave up
+it uses a second later. So in no second do the runs make more calls than the limit, in whatever
+order they come and go.
 """
 
 from collections.abc import Collection
 from datetime import date
+from typing import NamedTuple
 
 from sqlalchemy import update
 
 from .database import Database, one_at_a_time
-from .lease import Lease, read_callers
+from .lease import Lease, is_alone, read_callers
 from .tables import leases
 
 OLDER_DATES_SHARE = 0.2
@@ -20,8 +22,21 @@ OLDER_DATES_SHARE = 0.2
 _SHARE_LOCK = 0x455348  # any number that nobody else takes
 
 
-def take_share(database: Database, lease: Lease, limit: float, in_use: float) -> float:
-    """The calls a second that the run may make from now on.
+class RateShare(NamedTuple):
+    """A run's part of the rate limit.
+
+    Attributes:
+        calls_per_s: The calls a second that the run may make.
+        is_free: Nobody can have used it a moment ago. Otherwise what comes on top of the calls in
+            use may be used only when a second has gone by.
+    """
+
+    calls_per_s: float
+    is_free: bool
+
+
+def take_share(database: Database, lease: Lease, limit: float, in_use: float) -> RateShare:
+    """The part of the limit that is the run's from now on.
 
     Args:
         limit: For all runs together.
@@ -36,7 +51,7 @@ def take_share(database: Database, lease: Lease, limit: float, in_use: float) ->
         is_written = in_use == callers.pop(lease.day, None)
         free = limit - sum(callers.values())
         if is_written and in_use == _wanted(lease.day, callers, limit) <= free:
-            return in_use
+            return RateShare(in_use, is_free=True)
     with lease.writing() as connection:
         one_at_a_time(connection, _SHARE_LOCK)
         others = read_callers(connection)
@@ -45,7 +60,7 @@ def take_share(database: Database, lease: Lease, limit: float, in_use: float) ->
         share = max(0.0, min(wanted, limit - sum(others.values())))
         kept = max(in_use, share)
         connection.execute(update(leases).where(leases.c.day == lease.day).values(calls_per_s=kept))
-    return share
+        return RateShare(share, is_alone(connection, lease.day))
 
 
 def give_share_back(lease: Lease) -> None:

@@ -20,7 +20,7 @@ from esg_pipeline.ratings import RATINGS_SCHEMA, Rating, Reason
 from .database import LONG_PATIENCE_S, Database
 from .editions import Edition
 from .lease import Lease
-from .rate_share import give_share_back, take_share
+from .rate_share import RateShare, give_share_back, take_share
 from .result_rows import (
     RESULT_COLUMNS,
     arrow_batch,
@@ -142,8 +142,8 @@ class EditionWriter:
         for each in settled:
             self._batch_of.pop(each, None)
 
-    def take_share(self, limit: float, in_use: float) -> float:
-        """The calls a second that this run may make beside those of other dates.
+    def take_share(self, limit: float, in_use: float) -> RateShare:
+        """The part of the rate limit that this run may use beside those of other dates.
 
         Args, raises: see `rate_share.take_share`.
         """

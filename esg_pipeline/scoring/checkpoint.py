@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Protocol, TypeVar
 
-from esg_pipeline.ledger import LedgerUnavailable
+from esg_pipeline.ledger import LedgerUnavailable, RateShare
 from esg_pipeline.ratings import Rating, Reason
 
 log = logging.getLogger("esg_pipeline.scoring")
@@ -39,7 +39,7 @@ class Checkpoint(Protocol):
     ) -> None:
         """Write down final ratings, attempts of accounts to be called again, and refunds."""
 
-    def take_share(self, limit: float, in_use: float) -> float:
+    def take_share(self, limit: float, in_use: float) -> RateShare:
         """Of the calls a second that all runs may make, those that this run may make."""
 
     def give_share_back(self) -> None:
@@ -103,8 +103,8 @@ class CheckpointThread:
             self.flush()
         await self._written(lambda: self._checkpoint.begin_attempts(account_ids))
 
-    async def take_share(self, limit: float, in_use: float) -> float:
-        """The calls a second that this run may make now, see `Checkpoint`.
+    async def take_share(self, limit: float, in_use: float) -> RateShare:
+        """The part of the rate limit that is this run's now, see `Checkpoint`.
 
         Raises:
             BaseException: `error`, when writing has ended for good.

@@ -45,6 +45,8 @@ SHARE_EVERY_S = 0.25
 SHARE_TERM_S = 20.0
 """For so long a share of the rate limit may be used unseen: less than a lease's term, after which
 other runs take it. A frozen run that wakes up makes no call before it has asked again."""
+HANDOVER_S = 1.0
+"""Whoever gave a share up called until then, and no second may have more calls than the limit."""
 STOP_SETTLE_S = 5.0
 """Time that calls in flight get when the run is interrupted or must stop."""
 
@@ -355,7 +357,9 @@ class Engine:
         in_use = 0.0
         while self.over_at is None:
             asked_at = self._clock()
-            share = await self._checkpoint.take_share(limit, in_use)
+            share, is_free = await self._checkpoint.take_share(limit, in_use)
+            if share > in_use and not is_free:
+                await asyncio.sleep(HANDOVER_S)
             self._share_ends_at = asked_at + SHARE_TERM_S
             if share != schedule.limit:
                 schedule.set_limit(share)

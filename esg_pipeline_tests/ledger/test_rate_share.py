@@ -23,7 +23,9 @@ class Caller:
         self.share = 0.0
 
     def ask(self) -> float:
-        self.share = take_share(self.ledger._database, self.lease, self.limit, self.share)
+        self.share, self.is_free = take_share(
+            self.ledger._database, self.lease, self.limit, self.share
+        )
         return self.share
 
     def stop(self) -> None:
@@ -61,6 +63,17 @@ def test_who_stops_calling_leaves_all_to_the_others(ledger):
         run.ask()
     today.stop()
     assert older.ask() == LIMIT
+
+
+def test_what_another_date_may_have_used_a_moment_ago_is_not_free_at_once(ledger):
+    alone = Caller(ledger, YESTERDAY)
+    assert (alone.ask(), alone.is_free) == (LIMIT, True)
+    alone.lease.release()
+    today = Caller(ledger, DAY)
+    assert (today.ask(), today.is_free) == (LIMIT, False)
+    silence(ledger, 31)
+    older = Caller(ledger, YESTERDAY)
+    assert (older.ask(), older.is_free) == (LIMIT, True)
 
 
 def test_a_limit_too_small_to_share_makes_the_older_date_wait(ledger):

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from esg_pipeline.ledger import LeaseLost, LedgerUnavailable
+from esg_pipeline.ledger import LeaseLost, LedgerUnavailable, RateShare
 from esg_pipeline.ratings import Rating
 
 
@@ -64,9 +64,9 @@ class MemoryCheckpoint:
             self.refunds += 1
         self.was_written.set()
 
-    def take_share(self, limit: float, in_use: float) -> float:
+    def take_share(self, limit: float, in_use: float) -> RateShare:
         self._write()
-        return limit
+        return RateShare(limit, is_free=True)
 
     def give_share_back(self) -> None:
         self._write()

@@ -1,11 +1,13 @@
 """The rate limit, as the server counts it."""
 
 import json
+import time
 from bisect import bisect_right
 from datetime import timedelta
 
 import pytest
 
+from esg_pipeline.ledger import RateShare
 from esg_pipeline.sandbox import Sandbox
 from esg_pipeline.scoring import ScoringOutcome
 from esg_pipeline_tests.scoring.checkpoints import MemoryCheckpoint
@@ -33,16 +35,16 @@ def test_the_server_never_sees_more_than_the_limit_in_any_second(scoring, limit,
 
 def test_two_dates_at_once_stay_within_one_limit_and_use_it(scoring, tmp_path):
     limit, yesterday = 200, DAY - timedelta(days=1)
-    with scoring.start_process(tmp_path, day=yesterday, count=2000, limit=limit) as older:
+    with scoring.start_process(tmp_path, day=yesterday, count=3000, limit=limit) as older:
         scoring.sandbox.wait_for_calls(200)
-        with scoring.start_process(tmp_path, count=900, limit=limit) as today:
-            assert json.loads(today.communicate(timeout=60)[0])["Successful"] == 900
+        with scoring.start_process(tmp_path, count=1500, limit=limit) as today:
+            assert json.loads(today.communicate(timeout=60)[0])["Successful"] == 1500
         assert older.poll() is None, "the older date leaves most of the limit to the newest"
-        assert json.loads(older.communicate(timeout=60)[0])["Successful"] == 2000
+        assert json.loads(older.communicate(timeout=60)[0])["Successful"] == 3000
     arrivals = [call.at for call in scoring.sandbox.calls()]
-    assert len(arrivals) == 2900
+    assert len(arrivals) == 4500
     assert most_in_a_second(scoring.sandbox) <= limit
-    assert 2900 / (arrivals[-1] - arrivals[0]) >= 0.85 * limit  # two handovers
+    assert 4500 / (arrivals[-1] - arrivals[0]) >= 0.85 * limit  # two handovers
 
 
 def test_a_limit_too_small_to_share_lets_the_older_date_wait(scoring, tmp_path):
@@ -55,10 +57,34 @@ def test_a_limit_too_small_to_share_lets_the_older_date_wait(scoring, tmp_path):
     assert most_in_a_second(scoring.sandbox) <= 4
 
 
+def test_what_a_killed_run_called_last_counts_for_the_one_that_takes_its_share(scoring, tmp_path):
+    limit, yesterday = 20, DAY - timedelta(days=1)
+    with scoring.start_process(tmp_path, count=900, limit=limit) as today:
+        scoring.sandbox.wait_for_calls(10)
+        with scoring.start_process(tmp_path, day=yesterday, count=30, limit=limit) as older:
+            scoring.sandbox.wait_for_calls(5 * limit)
+            today.kill()
+            today.wait()
+            assert json.loads(older.communicate(timeout=60)[0])["Successful"] == 30
+    assert most_in_a_second(scoring.sandbox) <= limit
+
+
+def test_a_share_that_another_had_is_used_a_second_later(scoring):
+    given_at = []
+
+    class HandedOver(MemoryCheckpoint):
+        def take_share(self, limit: float, in_use: float) -> RateShare:
+            given_at.append(time.time())
+            return RateShare(limit if len(given_at) > 1 else 0.0, is_free=False)
+
+    scoring.run(5, checkpoint=HandedOver(), api_rate_limit=5)
+    assert scoring.sandbox.calls()[0].wall >= given_at[1] + 1
+
+
 def test_a_run_without_a_share_of_the_limit_makes_no_call(scoring):
     class NoShare(MemoryCheckpoint):
-        def take_share(self, limit: float, in_use: float) -> float:
-            return 0.0
+        def take_share(self, limit: float, in_use: float) -> RateShare:
+            return RateShare(0.0, is_free=False)
 
     scoring.run(50, checkpoint=NoShare(), calls_end_in_s=2)
     assert scoring.counts.total == 0
