@@ -123,7 +123,7 @@ def active_accounts(
     request = RunRequest(config.failed_only, tuple(config.accounts), config.by, config.reason)
     with ends_clearly(context, ledger):
         try:
-            hold = ledger.hold(context.run, partition_date(context), request)
+            hold = ledger.hold(context.run, partition_date(context), request, store.open)
         except (LeaseHeld, AlreadyDelivered) as ending:
             # Nothing is wrong with the day, so nothing turns red: the rest of the run is skipped.
             context.instance.add_run_tags(context.run_id, {OUTCOME_TAG: type(ending).__name__})

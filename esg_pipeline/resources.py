@@ -109,7 +109,13 @@ class LedgerResource(dg.ConfigurableResource[None]):
     _is_delivered: bool = PrivateAttr(default=False)
     _to_close: ExitStack = PrivateAttr(default_factory=ExitStack)
 
-    def hold(self, run: dg.DagsterRun, day: date, request: RunRequest | None = None) -> DayHold:
+    def hold(
+        self,
+        run: dg.DagsterRun,
+        day: date,
+        request: RunRequest | None = None,
+        open_store: Callable[[], Store] | None = None,
+    ) -> DayHold:
         """Take the date for this run, or give the hold it has; see `day.hold_day`."""
         if self._hold is None:
             settings = self.settings.load()
@@ -121,6 +127,7 @@ class LedgerResource(dg.ConfigurableResource[None]):
                 root_run_id=run.run_id if is_by_hand(run) else run.root_run_id or run.run_id,
                 scheduled=is_scheduled(run),
                 settings=settings,
+                open_store=open_store,
             )
             self._to_close.callback(self._hold.lease.release)
             alert_started(self._hold)

@@ -3,12 +3,20 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
 
 from esg_pipeline.cli.home import ExitCode, first_line, settings_or_exit
 from esg_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from esg_pipeline.delivery import Store
+    from esg_pipeline.ledger import Ledger
+
+DAYS_LOOKED_BACK = 7
 
 
 class NotWorking(Exception):
@@ -42,7 +50,7 @@ def doctor() -> None:
 
 def _checks(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
     from esg_pipeline.accounts import open_account_source
-    from esg_pipeline.delivery import open_store
+    from esg_pipeline.delivery import DeliveryError, open_store
     from esg_pipeline.ledger import Ledger
     from esg_pipeline.scoring import check_api
 
@@ -53,7 +61,10 @@ def _checks(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
 
     def ledger() -> str:
         with closing(Ledger.open(settings.ledger_location)) as opened:
-            return opened.check()
+            said = opened.check()
+            with suppress(DeliveryError):  # the line of the store says it
+                _check_editions(opened, open_store(settings))
+            return said
 
     yield "accounts", lambda: open_account_source(settings).check()
     yield "api", lambda: check_api(settings)
@@ -62,6 +73,22 @@ def _checks(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "dagster", _dagster
     yield "daemon", _daemon
     yield "alerts", lambda: _alerts(settings)
+
+
+def _check_editions(ledger: "Ledger", store: "Store") -> None:
+    """The last delivery on the store must be one of this ledger's."""
+    from esg_pipeline import clock
+    from esg_pipeline.delivery import editions
+
+    for ago in range(DAYS_LOOKED_BACK):
+        day = clock.business_date(clock.now_utc()) - timedelta(days=ago)
+        if delivered := editions(store, day):
+            if ledger.edition(day, delivered[-1]) is None:
+                raise NotWorking(
+                    f"the store has edition {delivered[-1]} of {day}, which {ledger.place} does "
+                    "not know: is ESG_LEDGER_URL another one's, or was the ledger lost?"
+                )
+            return
 
 
 def _dagster() -> str:

@@ -1,11 +1,16 @@
 """Taking a date: what was asked, the lease, the edition that is opened or resumed, the window."""
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
 from esg_pipeline import __version__, clock
+from esg_pipeline.delivery import Store, editions
 from esg_pipeline.ledger import Edition, EditionState, Lease, Ledger
 from esg_pipeline.settings import Settings
+
+log = logging.getLogger(__name__)
 
 MATERIALIZE_ALL = (
     "Materialize all assets of the date together, from active_accounts on, or launch the job "
@@ -78,10 +83,12 @@ def hold_day(
     root_run_id: str,
     scheduled: bool,
     settings: Settings,
+    open_store: Callable[[], Store] | None = None,
 ) -> DayHold:
     """Take the date for a run and open its edition, or resume the one a dead run left.
 
     Args:
+        open_store: Gives the store, whose editions a new one must not number again.
         request: None when the run does not begin with the account list: it only resumes.
 
     Raises:
@@ -91,6 +98,7 @@ def hold_day(
         NotBegun: there is no edition to resume, and `request` is None.
         NothingToAskAgain: failed-only or single accounts, and the date has no such results.
         LedgerUnavailable: the database does not answer.
+        DeliveryError: the store cannot be listed.
     """
     lease = ledger.acquire_lease(day, run_id=run_id)
     lease.start_heartbeat()
@@ -112,6 +120,9 @@ def hold_day(
             request = RunRequest()
         if request.mode != "full" and not begun:  # what is begun is finished first, as it was
             check_can_ask_again(ledger, day, request)
+        delivered = 0
+        if open_store is not None and not begun:
+            delivered = _newest_on_store(open_store(), ledger, day)
         edition = ledger.open_edition(
             lease,
             run_id=run_id,
@@ -123,11 +134,26 @@ def hold_day(
             code_version=__version__,
             reask=request.accounts or None,
             deadline_at=window.deadline_at,
+            after=delivered,
         )
     except BaseException:
         lease.release()
         raise
     return DayHold(day, ledger, lease, edition, window, request)
+
+
+def _newest_on_store(store: Store, ledger: Ledger, day: date) -> int:
+    """The highest number of the date's editions on the store, 0 without any."""
+    newest = max(editions(store, day), default=0)
+    if newest and ledger.edition(day, newest) is None:
+        log.warning(
+            "%s: the store has edition %d, which this ledger does not know; this run makes edition "
+            "%d. Was the ledger lost, or is ESG_LEDGER_URL another one's?",
+            day,
+            newest,
+            newest + 1,
+        )
+    return newest
 
 
 def check_can_ask_again(ledger: Ledger, day: date, request: RunRequest) -> None:

@@ -114,6 +114,7 @@ class Editions:
         code_version: str,
         reask: Sequence[str] | None = None,
         deadline_at: datetime | None = None,
+        after: int = 0,
     ) -> Edition:
         """Resume the date's undelivered edition, or open the next one.
 
@@ -121,6 +122,9 @@ class Editions:
         version from this run. The next edition of a `failed_only` or `accounts` rerun starts with
         the results of the newest delivered one, except those that are asked again: the Failed
         ones, or the ids in `reask`.
+
+        Args:
+            after: A new edition gets a higher number than this, and than all that the ledger knows.
 
         Raises:
             NoDeliveredEdition: `failed_only` or `accounts`, and nothing to start from.
@@ -148,7 +152,7 @@ class Editions:
                 .values(
                     **run,
                     day=lease.day,
-                    number=1 if newest is None else newest.number + 1,
+                    number=max(after, 0 if newest is None else newest.number) + 1,
                     mode=asked_mode,
                     asked_by=asked_by,
                     reason=reason,

@@ -46,6 +46,22 @@ def test_a_terminated_run_writes_down_what_it_knows_and_the_next_goes_on(job, fi
     assert firm.counts().total - ACCOUNTS <= max(0, firm.counts().total - answered - ACCOUNTS) + 4
 
 
+def test_without_its_ledger_a_run_says_so_and_numbers_no_edition_twice(job, firm):
+    assert job.run().returncode == 0
+    first = job.delivered()
+    for path in job.home.glob("ledger.db*"):
+        path.unlink()
+    again = job.run(ESG_LOG_STDOUT="true")
+    assert again.returncode == 0, again.stderr
+    assert "the store has edition 1, which this ledger does not know" in again.stdout
+    second = job.delivered()
+    assert second.manifest["edition"] == 2
+    assert second.csv == first.csv
+    assert (job.store / "editions/20260310/0001").is_dir()
+    assert job.run().returncode == 0
+    assert job.delivered().manifest["edition"] == 3
+
+
 def test_of_two_runs_started_together_one_works_and_the_other_makes_no_call(job, firm):
     slow = {"ESG_API_RATE_LIMIT": "20"}
     both = [job.start("run", "--date", "2026-03-10", **slow) for _ in range(2)]

@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from esg_pipeline.clock import business_date, now_utc
 from esg_pipeline_tests.end_to_end.command_here import command_here
 
 pytestmark = pytest.mark.filterwarnings(
@@ -65,3 +66,12 @@ def test_an_instance_that_starts_no_crashed_run_again_is_broken(job):
     done = command_here(job, "doctor")
     assert done.exit_code == 1
     assert "run_retries is off" in lines(done.stdout)["dagster"][1]
+
+
+def test_a_ledger_that_does_not_know_the_last_delivery_is_named(job):
+    day = business_date(now_utc()).isoformat()
+    assert command_here(job, "run", "--date", day).exit_code == 0
+    assert command_here(job, "doctor").exit_code == 0
+    done = command_here(job, "doctor", ESG_LEDGER_URL=f"sqlite:///{job.home}/other.db")
+    assert done.exit_code == 1
+    assert f"the store has edition 1 of {day}" in lines(done.stdout)["ledger"][1]
