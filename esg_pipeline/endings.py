@@ -81,9 +81,10 @@ def ends_clearly(context: dg.AssetExecutionContext, ledger: LedgerResource) -> I
     except MemoryError:
         starved = OutOfMemory(
             "out of memory: give the run more, or lower ESG_API_MAX_CONCURRENCY; then run the date "
-            "again, only what is missing is asked"
+            "again, only what is missing is asked, with half as many calls at once"
         )
         ledger.alert(context.run, partition_date(context), starved)
+        ledger.ran_out_of_memory()
         raise dg.Failure(str(starved), allow_retries=False) from None
     except Exception as unexpected:
         ledger.alert(context.run, partition_date(context), unexpected)

@@ -16,7 +16,14 @@ from pydantic import PrivateAttr
 from esg_pipeline.accounts import AccountSource, open_account_source
 from esg_pipeline.alerting import alert_ending, alert_started
 from esg_pipeline.alerts import OutboxSender
-from esg_pipeline.day import DayHold, Delivered, RunRequest, hold_day, score_edition
+from esg_pipeline.day import (
+    DayHold,
+    Delivered,
+    RunRequest,
+    hold_day,
+    note_out_of_memory,
+    score_edition,
+)
 from esg_pipeline.delivery import Store, open_store
 from esg_pipeline.ledger import Ledger
 from esg_pipeline.observability.logs import log_to
@@ -143,6 +150,11 @@ class LedgerResource(dg.ConfigurableResource[None]):
         except SettingsError:
             return  # nothing can be sent without settings; the watchdog has its own
         alert_ending(self._ledger, settings, day, ending, run_id=run.run_id)
+
+    def ran_out_of_memory(self) -> None:
+        """Let the next run of the edition be content with less; see `day.score_edition`."""
+        if self._hold is not None:
+            note_out_of_memory(self._hold)
 
     def observe(self, progress: Progress) -> None:
         """Let the metrics know how far the scoring is."""

@@ -23,7 +23,7 @@ from esg_pipeline.day.hold import (
     check_can_ask_again,
     hold_day,
 )
-from esg_pipeline.day.scores import score_edition
+from esg_pipeline.day.scores import note_out_of_memory, score_edition
 from esg_pipeline.day.summary import history, history_files
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "history",
     "history_files",
     "hold_day",
+    "note_out_of_memory",
     "rebuild_files",
     "score_edition",
 ]

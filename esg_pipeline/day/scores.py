@@ -1,15 +1,23 @@
 """Scoring an edition: what it still misses is asked, the rest is written off at the end."""
 
+import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 import pyarrow as pa
 
 from esg_pipeline import clock
 from esg_pipeline.day.accounts import check_frozen
 from esg_pipeline.day.hold import DayHold
+from esg_pipeline.ledger import LeaseLost, LedgerUnavailable
 from esg_pipeline.ratings import Reason
 from esg_pipeline.scoring import Progress, ScoringOutcome, score_accounts
 from esg_pipeline.settings import Settings
+
+OUT_OF_MEMORY = "runs_out_of_memory"
+"""Number kept with the edition."""
+
+log = logging.getLogger(__name__)
 
 
 def score_edition(
@@ -20,7 +28,8 @@ def score_edition(
 ) -> tuple[pa.Table, ScoringOutcome]:
     """Ask for what the edition still misses; give every account's rating (RATINGS_SCHEMA).
 
-    Accounts that were not reached in time become Failed with reason `deadline`.
+    Accounts that were not reached in time become Failed with reason `deadline`. After each run of
+    the edition that was out of memory, half as many calls are made at once (FAULTS F4).
 
     Raises:
         NotBegun: the accounts are not the frozen list of the edition.
@@ -29,7 +38,7 @@ def score_edition(
     check_frozen(hold, accounts)
     outcome = score_accounts(
         accounts,
-        settings=settings,
+        settings=_within_memory(hold, settings),
         day=hold.day,
         writer=hold.ledger.writer(hold.lease, hold.edition),
         resume=hold.ledger.resume_state(hold.edition),
@@ -46,3 +55,19 @@ def score_edition(
         now=clock.now_utc(),
     )
     return hold.ledger.ratings(hold.edition), outcome
+
+
+def note_out_of_memory(hold: DayHold) -> None:
+    """Count a run of the edition that was refused memory; quiet if the ledger is away."""
+    times = hold.edition.metrics.get(OUT_OF_MEMORY, 0) + 1
+    with suppress(LedgerUnavailable, LeaseLost):
+        hold.ledger.set_metrics(hold.lease, hold.edition, {OUT_OF_MEMORY: times})
+
+
+def _within_memory(hold: DayHold, settings: Settings) -> Settings:
+    times = hold.edition.metrics.get(OUT_OF_MEMORY, 0)
+    if not times:
+        return settings
+    at_once = max(1, settings.api_max_concurrency >> times)
+    log.warning("%s: a run was out of memory; %d calls at once from now", hold.day, at_once)
+    return settings.model_copy(update={"api_max_concurrency": at_once})

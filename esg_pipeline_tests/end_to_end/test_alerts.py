@@ -79,6 +79,19 @@ def test_a_run_out_of_memory_says_so_and_the_next_one_asks_nobody_again(
     assert firm.counts().total == ACCOUNTS
 
 
+def test_after_a_run_out_of_memory_half_as_many_calls_are_made_at_once(job, firm, monkeypatch):
+    def no_memory(*_: object) -> None:
+        raise MemoryError
+
+    firm.set_faults(max_concurrency=6, latency_s=0.05)
+    with monkeypatch.context() as machine:
+        machine.setattr("esg_pipeline.day.scores.check_frozen", no_memory)
+        assert run_here(job, ESG_API_MAX_CONCURRENCY="8").exit_code == 1
+    assert run_here(job, ESG_API_MAX_CONCURRENCY="8").exit_code == 0
+    assert firm.counts().total == ACCOUNTS
+    assert firm.counts().over_limit == 0
+
+
 def test_too_many_failures_are_told_before_the_end_and_a_correction_ends_it(job, receivers, firm):
     firm.set_faults({"http_404": 0.6})
     running = job.start("run", "--date", str(DAY), ESG_API_RATE_LIMIT="5")
