@@ -1,11 +1,15 @@
-# `make demo`, `make test`, `make ui`: each does its own set-up in .venv (Python 3.11+).
+# `make help` lists what there is; each target does its own set-up in .venv (Python 3.11+).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster_home
 export DAGSTER_DISABLE_TELEMETRY := yes
+.DEFAULT_GOAL := help
 
-.PHONY: demo ui test lint lock docs bench clean
+.PHONY: help demo ui fmt test lint lock docs bench clean
+
+help:  ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.run: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -26,6 +30,10 @@ ui: $(VENV)/.run  ## Dagster's web page on the same instance as the demo
 	@mkdir -p $(DAGSTER_HOME) && cp -n dagster.yaml $(DAGSTER_HOME)/ || true
 	$(BIN)/dagster dev -w workspace.yaml
 
+fmt: $(VENV)/.dev  ## Format, and mend what the linter can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
 lint: $(VENV)/.dev  ## Format, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -35,9 +43,9 @@ test: lint  ## Lint, types and all tests
 	$(BIN)/python -m pytest -m "not alone"
 	$(BIN)/python -m pytest -m alone -n 0
 
-lock: $(VENV)/.dev  ## Renew the lock files (needs uv)
-	uv pip compile pyproject.toml --extra build --universal --generate-hashes --no-emit-index-url --no-strip-extras --no-annotate --no-header -o requirements.lock
-	uv pip compile pyproject.toml --extra build --extra dev -c requirements.lock --universal --generate-hashes --no-emit-index-url --no-strip-extras --no-annotate --no-header -o requirements-dev.lock
+lock: $(VENV)/.dev  ## Renew the lock files (needs uv); UPGRADE=--upgrade takes the newest versions
+	uv pip compile pyproject.toml $(UPGRADE) --extra build --universal --generate-hashes --no-emit-index-url --no-strip-extras --no-annotate --no-header -o requirements.lock
+	uv pip compile pyproject.toml $(UPGRADE) --extra build --extra dev -c requirements.lock --universal --generate-hashes --no-emit-index-url --no-strip-extras --no-annotate --no-header -o requirements-dev.lock
 
 docs: $(VENV)/.dev  ## Build the guides into site/
 	$(BIN)/mkdocs build --strict
@@ -47,5 +55,5 @@ bench: $(VENV)/.run  ## Measure against others (needs Debian's nginx-light and l
 	$(VENV)/peers/bin/python -m pip install -q --disable-pip-version-check -r benchmarks/requirements.txt
 	$(BIN)/python -m benchmarks.run --peers $(VENV)/peers/bin/python
 
-clean:
+clean:  ## Remove the environment and what was built
 	rm -rf $(VENV) build dist *.egg-info
