@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from benchmarks.peers.job import DAY, peak_mb
-from esg_pipeline.day import DayHold, RunRequest, hold_day
+from esg_pipeline.daily_run import DayHold, RunRequest, hold_day
 from esg_pipeline.ledger import Ledger
 from esg_pipeline.ratings import ACCOUNTS_SCHEMA, Reason
 from esg_pipeline.scoring import score_accounts

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from esg_pipeline.assets import (
+from esg_pipeline.defs.assets import (
     active_accounts,
     daily_summary,
     esg_scores,
@@ -10,16 +10,16 @@ from esg_pipeline.assets import (
     failed_accounts,
     firm_esg_report,
 )
-from esg_pipeline.frames import StoreParquetIOManager
-from esg_pipeline.resources import (
+from esg_pipeline.defs.frames import StoreParquetIOManager
+from esg_pipeline.defs.resources import (
     AccountSourceResource,
     EsgApiResource,
     LedgerResource,
     SettingsResource,
     StoreResource,
 )
-from esg_pipeline.schedule import daily_esg_ratings, every_day_at_five
-from esg_pipeline.sensors import alert_reconciler, hard_stop, lost_workers, start_watch
+from esg_pipeline.defs.schedule import daily_esg_ratings, every_day_at_five
+from esg_pipeline.defs.sensors import alert_reconciler, hard_stop, lost_workers, start_watch
 
 settings = SettingsResource()
 store = StoreResource(settings=settings)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import date, datetime, time
 
 from esg_pipeline.clock import central_time
-from esg_pipeline.day import DayHold, RunRequest, hold_day
+from esg_pipeline.daily_run import DayHold, RunRequest, hold_day
 from esg_pipeline.ledger import Ledger
 from esg_pipeline.settings import Settings
 

@@ -9,13 +9,18 @@
 No account name ever comes in here, no secret leaves, and no receiver can delay or end a run.
 """
 
-from .background import OutboxSender
-from .channels import ChannelError
-from .conditions import Condition, Cure
-from .facts import AlertFacts
-from .outbox import note_delivery, raise_alert, recover, resolve
-from .sender import SendReport, count_unsent, send_due
-from .trial import ChannelResult, check_channels, send_without_ledger, test_channels
+from esg_pipeline.alerts.background import OutboxSender
+from esg_pipeline.alerts.channels import ChannelError
+from esg_pipeline.alerts.conditions import Condition, Cure
+from esg_pipeline.alerts.facts import AlertFacts
+from esg_pipeline.alerts.outbox import note_delivery, raise_alert, recover, resolve
+from esg_pipeline.alerts.sender import SendReport, count_unsent, send_due
+from esg_pipeline.alerts.trial import (
+    ChannelResult,
+    check_channels,
+    send_without_ledger,
+    test_channels,
+)
 
 __all__ = [
     "AlertFacts",

@@ -9,10 +9,9 @@ from types import TracebackType
 from typing import Self
 
 from esg_pipeline import clock
+from esg_pipeline.alerts.sender import send_due
 from esg_pipeline.ledger import Ledger, LedgerUnavailable
 from esg_pipeline.settings import Settings
-
-from .sender import send_due
 
 INTERVAL_S = 5.0
 ROUND_S = 2.5

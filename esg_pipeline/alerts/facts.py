@@ -12,9 +12,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
+from esg_pipeline.alerts.conditions import Condition
 from esg_pipeline.ratings import Reason
-
-from .conditions import Condition
 
 MAX_LINE = 300
 _FORMULA_STARTS = ("=", "+", "-", "@")

@@ -9,9 +9,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import SecretStr
 
+from esg_pipeline.alerts.facts import one_line
 from esg_pipeline.settings import Settings
-
-from .facts import one_line
 
 COVER = "***"
 _SHORTEST = 6

@@ -12,11 +12,10 @@ from html import escape
 from typing import Literal
 from urllib.parse import quote
 
+from esg_pipeline.alerts.conditions import RULES, Audience, Condition, Rule, Severity
+from esg_pipeline.alerts.facts import AlertFacts, one_line
+from esg_pipeline.alerts.masking import mask
 from esg_pipeline.clock import CENTRAL
-
-from .conditions import RULES, Audience, Condition, Rule, Severity
-from .facts import AlertFacts, one_line
-from .masking import mask
 
 Phase = Literal["raised", "resolved"]
 SHOWN_REASONS = 5

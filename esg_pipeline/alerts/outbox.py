@@ -6,10 +6,9 @@ so that the fact and its alert exist together or not at all. Nothing here sends.
 
 from datetime import date
 
+from esg_pipeline.alerts.conditions import DELIVERY_NOTE, RULES, Condition, Cure
+from esg_pipeline.alerts.facts import AlertFacts
 from esg_pipeline.ledger import Ledger
-
-from .conditions import DELIVERY_NOTE, RULES, Condition, Cure
-from .facts import AlertFacts
 
 CURABLE = {condition for condition in Condition if RULES[condition].cured_by is not None}
 

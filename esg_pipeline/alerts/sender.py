@@ -16,15 +16,14 @@ from functools import partial
 
 from pydantic import ValidationError
 
+from esg_pipeline.alerts.bounded import run_bounded
+from esg_pipeline.alerts.channels import Channel, ChannelError, concerns, open_channels
+from esg_pipeline.alerts.conditions import RULES
+from esg_pipeline.alerts.facts import AlertFacts
+from esg_pipeline.alerts.masking import mask, secret_values
+from esg_pipeline.alerts.message import Message, compose
 from esg_pipeline.ledger import AlertMessage, Ledger, LedgerUnavailable
 from esg_pipeline.settings import Settings
-
-from .bounded import run_bounded
-from .channels import Channel, ChannelError, concerns, open_channels
-from .conditions import RULES
-from .facts import AlertFacts
-from .masking import mask, secret_values
-from .message import Message, compose
 
 SEND_TIMEOUT_S = 20.0
 """How long a channel may take for its messages of a round; no message is begun later."""

@@ -9,15 +9,20 @@ from datetime import date, datetime
 from functools import partial
 
 from esg_pipeline import clock
+from esg_pipeline.alerts.bounded import run_bounded
+from esg_pipeline.alerts.channels import (
+    Channel,
+    ChannelError,
+    concerns,
+    missing_settings,
+    open_channels,
+)
+from esg_pipeline.alerts.conditions import TEST, Condition
+from esg_pipeline.alerts.facts import AlertFacts
+from esg_pipeline.alerts.masking import mask, secret_values
+from esg_pipeline.alerts.message import compose
+from esg_pipeline.alerts.sender import SEND_TIMEOUT_S
 from esg_pipeline.settings import Settings
-
-from .bounded import run_bounded
-from .channels import Channel, ChannelError, concerns, missing_settings, open_channels
-from .conditions import TEST, Condition
-from .facts import AlertFacts
-from .masking import mask, secret_values
-from .message import compose
-from .sender import SEND_TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True)

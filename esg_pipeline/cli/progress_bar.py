@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
 from esg_pipeline import clock
-from esg_pipeline.observability.progress import watch_progress
+from esg_pipeline.daily_run.progress import watch_progress
 from esg_pipeline.scoring import Progress
 
 LINE_EVERY_S = 10.0

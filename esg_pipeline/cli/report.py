@@ -47,7 +47,7 @@ def _audited(settings: Settings, by: str, action: str, day: date | None) -> Iter
     Args:
         day: None when the action is about all days.
     """
-    from esg_pipeline.day import NothingToRebuild
+    from esg_pipeline.daily_run import NothingToRebuild
     from esg_pipeline.delivery import DeliveryError
 
     with opened_ledger(settings) as ledger:
@@ -124,7 +124,7 @@ def verify(day: date) -> None:
 @by_option
 def rebuild(day: date, edition: int | None, out: Path | None, by: str) -> None:
     """Make an edition again from the ledger and compare it with what was delivered."""
-    from esg_pipeline.day import rebuild_files
+    from esg_pipeline.daily_run import rebuild_files
     from esg_pipeline.delivery import open_store
     from esg_pipeline.delivery.private_files import replace_private
 
@@ -149,8 +149,8 @@ def rebuild(day: date, edition: int | None, out: Path | None, by: str) -> None:
 @by_option
 def history(out: Path, by: str) -> None:
     """Write the numbers of all delivered days: a table for BI tools, and the trend page."""
-    from esg_pipeline.day import NothingToRebuild, history_files
-    from esg_pipeline.day import history as days
+    from esg_pipeline.daily_run import NothingToRebuild, history_files
+    from esg_pipeline.daily_run import history as days
     from esg_pipeline.delivery.private_files import replace_private
 
     settings = settings_or_exit()

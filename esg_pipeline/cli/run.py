@@ -89,7 +89,7 @@ def run(
 
 
 def _check_can_ask_again(settings: Settings, day: date, asked: dict[str, Any]) -> None:
-    from esg_pipeline.day import NothingToAskAgain, RunRequest, check_can_ask_again
+    from esg_pipeline.daily_run import NothingToAskAgain, RunRequest, check_can_ask_again
 
     request = RunRequest(asked["failed_only"], tuple(asked["accounts"]))
     with opened_ledger(settings) as ledger:
@@ -139,7 +139,7 @@ def run_here(settings: Settings, day: date, asked: dict[str, Any]) -> ExitCode:
 
     from esg_pipeline.cli.progress_bar import show_progress
     from esg_pipeline.definitions import defs
-    from esg_pipeline.endings import OUTCOME_TAG
+    from esg_pipeline.defs.endings import OUTCOME_TAG
 
     # Standard output is for people here; the JSON log is in the file.
     os.environ.setdefault("ESG_LOG_STDOUT", "false")
@@ -215,7 +215,7 @@ def _root(error: Any) -> str:
 
 
 def _say_delivered(settings: Settings, day: date) -> ExitCode:
-    from esg_pipeline.alerting import is_above
+    from esg_pipeline.daily_run.when_to_alert import is_above
     from esg_pipeline.ratings import file_stem
 
     with opened_ledger(settings) as ledger:

@@ -44,9 +44,9 @@ def watchdog() -> None:
 
 def _problems_of_the_day(settings: Settings, now: datetime, silent: Sequence[str]) -> list[str]:
     from esg_pipeline.alerts import count_unsent, send_due
+    from esg_pipeline.daily_run.watch import judge_day, judge_silence, raise_findings
     from esg_pipeline.ledger import Ledger, LedgerUnavailable
     from esg_pipeline.observability.metrics import push_outbox_depth
-    from esg_pipeline.watching import judge_day, judge_silence, raise_findings
 
     day = clock.business_date(now)
     try:

@@ -4,16 +4,22 @@
 are behind it, on SQLite or PostgreSQL. Account names never come in here.
 """
 
-from .audit import AuditEntry
-from .editions import Edition, EditionState, Mode
-from .errors import LeaseHeld, LeaseLost, LedgerError, LedgerUnavailable, NoDeliveredEdition
-from .lease import LEASE_TERM_S, Lease, LeaseHolder
-from .ledger import Ledger
-from .outbox import Alert, AlertMessage
-from .rate_share import RateShare
-from .results import MAX_BATCH, EditionWriter, ResumeState
-from .retention import LegalHold, PurgeReport
-from .tables import MAX_ACCOUNT_ID_BYTES
+from esg_pipeline.ledger.audit import AuditEntry
+from esg_pipeline.ledger.editions import Edition, EditionState, Mode
+from esg_pipeline.ledger.errors import (
+    LeaseHeld,
+    LeaseLost,
+    LedgerError,
+    LedgerUnavailable,
+    NoDeliveredEdition,
+)
+from esg_pipeline.ledger.lease import LEASE_TERM_S, Lease, LeaseHolder
+from esg_pipeline.ledger.ledger import Ledger
+from esg_pipeline.ledger.outbox import Alert, AlertMessage
+from esg_pipeline.ledger.rate_share import RateShare
+from esg_pipeline.ledger.results import MAX_BATCH, EditionWriter, ResumeState
+from esg_pipeline.ledger.retention import LegalHold, PurgeReport
+from esg_pipeline.ledger.tables import MAX_ACCOUNT_ID_BYTES
 
 __all__ = [
     "LEASE_TERM_S",

@@ -15,8 +15,8 @@ from typing import Any, Literal, TextIO
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from .database import LONG_PATIENCE_S, Database, now
-from .tables import audit_entries, audit_head, storable
+from esg_pipeline.ledger.database import LONG_PATIENCE_S, Database, now
+from esg_pipeline.ledger.tables import audit_entries, audit_head, storable
 
 HASH_BEFORE_FIRST = "0" * 64
 _PAGE = 2_000

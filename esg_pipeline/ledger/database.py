@@ -30,8 +30,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from .driver_errors import first_line, judge
-from .errors import LedgerUnavailable
+from esg_pipeline.ledger.driver_errors import first_line, judge
+from esg_pipeline.ledger.errors import LedgerUnavailable
 
 PATIENCE_S = 10.0
 LONG_PATIENCE_S = 600.0

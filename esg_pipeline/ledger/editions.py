@@ -13,14 +13,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
+from esg_pipeline.ledger.audit import append_entry
+from esg_pipeline.ledger.database import LONG_PATIENCE_S, Database, now
+from esg_pipeline.ledger.errors import NoDeliveredEdition
+from esg_pipeline.ledger.lease import Lease
+from esg_pipeline.ledger.result_rows import copy_results, count_statuses, delete_results
+from esg_pipeline.ledger.tables import attempt_batches, attempts, editions
 from esg_pipeline.ratings import ProcessingStatus
-
-from .audit import append_entry
-from .database import LONG_PATIENCE_S, Database, now
-from .errors import NoDeliveredEdition
-from .lease import Lease
-from .result_rows import copy_results, count_statuses, delete_results
-from .tables import attempt_batches, attempts, editions
 
 
 class Mode(StrEnum):

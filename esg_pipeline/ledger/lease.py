@@ -16,10 +16,10 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, Row, Select, select, update
 
-from .database import Database, clock, insert_into
-from .errors import LeaseHeld, LeaseLost, LedgerUnavailable
-from .process_identity import ProcessIdentity, this_process
-from .tables import leases
+from esg_pipeline.ledger.database import Database, clock, insert_into
+from esg_pipeline.ledger.errors import LeaseHeld, LeaseLost, LedgerUnavailable
+from esg_pipeline.ledger.process_identity import ProcessIdentity, this_process
+from esg_pipeline.ledger.tables import leases
 
 LEASE_TERM_S = 30.0
 """A holder without a heartbeat for so long may be replaced."""

@@ -10,15 +10,15 @@ from typing import Self
 
 from sqlalchemy import select
 
-from .audit import AuditTrail
-from .database import PATIENCE_S, Database, insert_into, now
-from .editions import Editions
-from .lease import Leases
-from .outbox import Outbox
-from .results import Results
-from .retention import Retention
-from .schema import upgrade
-from .tables import probes
+from esg_pipeline.ledger.audit import AuditTrail
+from esg_pipeline.ledger.database import PATIENCE_S, Database, insert_into, now
+from esg_pipeline.ledger.editions import Editions
+from esg_pipeline.ledger.lease import Leases
+from esg_pipeline.ledger.outbox import Outbox
+from esg_pipeline.ledger.results import Results
+from esg_pipeline.ledger.retention import Retention
+from esg_pipeline.ledger.schema import upgrade
+from esg_pipeline.ledger.tables import probes
 
 
 class Ledger(Leases, Editions, Results, Outbox, AuditTrail, Retention):

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, and_, or_, select, update
 
-from .database import Database, insert_into, now
-from .tables import alert_messages, alerts, storable
+from esg_pipeline.ledger.database import Database, insert_into, now
+from esg_pipeline.ledger.tables import alert_messages, alerts, storable
 
 CLAIM = timedelta(minutes=2)
 """A sender that takes a message and dies leaves it to others after so long."""

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from sqlalchemy import update
 
-from .database import Database, one_at_a_time
-from .lease import Lease, is_alone, read_callers
-from .tables import leases
+from esg_pipeline.ledger.database import Database, one_at_a_time
+from esg_pipeline.ledger.lease import Lease, is_alone, read_callers
+from esg_pipeline.ledger.tables import leases
 
 OLDER_DATES_SHARE = 0.2
 """Of the limit, for all dates but the newest: making up a missed day must not make today late."""

@@ -10,9 +10,8 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import Connection, bindparam, delete, func, insert, literal, select
 
+from esg_pipeline.ledger.tables import MAX_ACCOUNT_ID_BYTES, results, storable
 from esg_pipeline.ratings import RATINGS_SCHEMA, SCORE, ProcessingStatus, Rating, Reason
-
-from .tables import MAX_ACCOUNT_ID_BYTES, results, storable
 
 RESULT_COLUMNS = tuple(column.name for column in results.c)
 """In the order of `result_row`."""

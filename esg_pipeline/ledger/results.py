@@ -15,13 +15,11 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import Connection, func, select
 
-from esg_pipeline.ratings import RATINGS_SCHEMA, Rating, Reason
-
-from .database import LONG_PATIENCE_S, Database
-from .editions import Edition
-from .lease import Lease
-from .rate_share import RateShare, give_share_back, take_share
-from .result_rows import (
+from esg_pipeline.ledger.database import LONG_PATIENCE_S, Database
+from esg_pipeline.ledger.editions import Edition
+from esg_pipeline.ledger.lease import Lease
+from esg_pipeline.ledger.rate_share import RateShare, give_share_back, take_share
+from esg_pipeline.ledger.result_rows import (
     RESULT_COLUMNS,
     arrow_batch,
     count_statuses,
@@ -30,7 +28,8 @@ from .result_rows import (
     result_row,
     stored_id,
 )
-from .tables import attempt_batches, attempts, results, storable
+from esg_pipeline.ledger.tables import attempt_batches, attempts, results, storable
+from esg_pipeline.ratings import RATINGS_SCHEMA, Rating, Reason
 
 MAX_BATCH = 5_000
 """Most accounts in one write-ahead batch: what a crash can cost an attempt without a call."""

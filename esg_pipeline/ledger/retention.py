@@ -9,10 +9,10 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, delete, func, select, union
 
-from .audit import append_entry, lock_trail
-from .database import LONG_PATIENCE_S, Database, insert_into, now
-from .lease import read_holder
-from .tables import alerts, editions, legal_holds, results
+from esg_pipeline.ledger.audit import append_entry, lock_trail
+from esg_pipeline.ledger.database import LONG_PATIENCE_S, Database, insert_into, now
+from esg_pipeline.ledger.lease import read_holder
+from esg_pipeline.ledger.tables import alerts, editions, legal_holds, results
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from .database import LONG_PATIENCE_S, Database, one_at_a_time
-from .errors import LedgerUnavailable
+from esg_pipeline.ledger.database import LONG_PATIENCE_S, Database, one_at_a_time
+from esg_pipeline.ledger.errors import LedgerUnavailable
 
 VERSION_TABLE = "esg_ledger_version"
 """Not Alembic's usual name: Dagster's own tables may lie in the same database."""

@@ -17,11 +17,12 @@ import pyarrow as pa
 from yarl import URL
 
 from esg_pipeline.ratings import Reason
-from esg_pipeline.scoring.answer import answer_reader
+from esg_pipeline.scoring.api.answer import answer_reader
+from esg_pipeline.scoring.api.client import ApiClient, CallResult, Verdict
+from esg_pipeline.scoring.api.credentials import Bearer, Credentials, open_credentials
+from esg_pipeline.scoring.api.wire import Wire
 from esg_pipeline.scoring.breaker import Breaker
 from esg_pipeline.scoring.checkpoint import CheckpointThread
-from esg_pipeline.scoring.client import ApiClient, CallResult, Verdict
-from esg_pipeline.scoring.credentials import Bearer, Credentials, open_credentials
 from esg_pipeline.scoring.estimate import Estimate
 from esg_pipeline.scoring.feeder import Feeder
 from esg_pipeline.scoring.outcome import ANSWERED, Ended, Progress, ScoringOutcome, Tally
@@ -29,7 +30,6 @@ from esg_pipeline.scoring.pacer import Pacer
 from esg_pipeline.scoring.probe import Prober
 from esg_pipeline.scoring.ready import ReadyQueue
 from esg_pipeline.scoring.settle import Settler
-from esg_pipeline.scoring.wire import Wire
 from esg_pipeline.scoring.work import QUARANTINE_FROM, Item, ResumeState, WorkList
 from esg_pipeline.settings import Settings
 

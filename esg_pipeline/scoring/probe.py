@@ -8,9 +8,9 @@ nothing (HEAD) goes first.
 import logging
 from collections.abc import Awaitable, Callable
 
+from esg_pipeline.scoring.api.client import ApiClient, CallResult, Verdict
+from esg_pipeline.scoring.api.credentials import Bearer, Credentials
 from esg_pipeline.scoring.breaker import Breaker
-from esg_pipeline.scoring.client import ApiClient, CallResult, Verdict
-from esg_pipeline.scoring.credentials import Bearer, Credentials
 from esg_pipeline.scoring.feeder import Feeder
 from esg_pipeline.scoring.pacer import Pacer
 from esg_pipeline.scoring.work import Item, WorkList

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from datetime import datetime
 
 from esg_pipeline.ratings import ProcessingStatus, Rating, Reason
+from esg_pipeline.scoring.api.client import CallResult, Verdict
+from esg_pipeline.scoring.api.credentials import Bearer, Credentials
 from esg_pipeline.scoring.breaker import Breaker, Evidence
 from esg_pipeline.scoring.checkpoint import CheckpointThread
-from esg_pipeline.scoring.client import CallResult, Verdict
-from esg_pipeline.scoring.credentials import Bearer, Credentials
 from esg_pipeline.scoring.errors import ApiUnauthorized
 from esg_pipeline.scoring.outcome import Tally
 from esg_pipeline.scoring.pacer import Schedule

@@ -13,7 +13,7 @@ from esg_pipeline.ratings import Focus, ProcessingStatus
 from esg_pipeline.sandbox import Sandbox, start_sandbox
 from esg_pipeline.sandbox.faults import FAULTS
 from esg_pipeline.scoring import score_accounts
-from esg_pipeline.scoring.answer import AnswerPaths, read_answer
+from esg_pipeline.scoring.api.answer import AnswerPaths, read_answer
 from esg_pipeline.settings import Settings
 from esg_pipeline_tests.accounts.accounts_service import AccountsService
 from esg_pipeline_tests.docs.openapi_document import Document, Exchange

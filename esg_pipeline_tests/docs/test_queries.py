@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from esg_pipeline.day.summary import HISTORY_SCHEMA
+from esg_pipeline.daily_run.summarise import HISTORY_SCHEMA
 from esg_pipeline.ledger import AuditEntry, Edition, Ledger
 from esg_pipeline.ratings import Reason, file_stem
 from esg_pipeline.sandbox import start_sandbox

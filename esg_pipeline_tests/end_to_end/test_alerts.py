@@ -69,7 +69,7 @@ def test_a_run_out_of_memory_says_so_and_the_next_one_asks_nobody_again(
         raise MemoryError
 
     with monkeypatch.context() as machine:
-        machine.setattr("esg_pipeline.assets.build_report", no_memory)
+        machine.setattr("esg_pipeline.defs.assets.build_report", no_memory)
         done = run_here(job)
     assert done.exit_code == 1
     assert "out of memory" in done.stderr
@@ -85,7 +85,7 @@ def test_after_a_run_out_of_memory_half_as_many_calls_are_made_at_once(job, firm
 
     firm.set_faults(max_concurrency=6, latency_s=0.05)
     with monkeypatch.context() as machine:
-        machine.setattr("esg_pipeline.day.scores.check_frozen", no_memory)
+        machine.setattr("esg_pipeline.daily_run.scores.check_frozen", no_memory)
         assert run_here(job, ESG_API_MAX_CONCURRENCY="8").exit_code == 1
     assert run_here(job, ESG_API_MAX_CONCURRENCY="8").exit_code == 0
     assert firm.counts().total == ACCOUNTS

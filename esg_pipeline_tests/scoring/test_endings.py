@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from esg_pipeline.ledger import LeaseLost, LedgerUnavailable
-from esg_pipeline.scoring import Ended, client, runner
+from esg_pipeline.scoring import Ended, runner
+from esg_pipeline.scoring.api import client
 from esg_pipeline_tests.scoring.checkpoints import MemoryCheckpoint
 
 

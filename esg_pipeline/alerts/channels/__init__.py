@@ -4,12 +4,11 @@ A channel carries a finished message and knows nothing of the ledger. A new kind
 and one line in `open_channels`.
 """
 
+from esg_pipeline.alerts.channels.apprise_urls import open_apprise
+from esg_pipeline.alerts.channels.channel import Channel, ChannelError, concerns
+from esg_pipeline.alerts.channels.email import missing_email, open_email
+from esg_pipeline.alerts.channels.pagerduty import open_pagerduty
 from esg_pipeline.settings import Settings
-
-from .apprise_urls import open_apprise
-from .channel import Channel, ChannelError, concerns
-from .email import missing_email, open_email
-from .pagerduty import open_pagerduty
 
 __all__ = ["Channel", "ChannelError", "concerns", "missing_settings", "open_channels"]
 

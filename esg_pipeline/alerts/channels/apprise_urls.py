@@ -10,12 +10,11 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from esg_pipeline.alerts.channels.channel import ChannelError, is_loopback
 from esg_pipeline.alerts.conditions import Audience, Severity
 from esg_pipeline.alerts.facts import one_line
 from esg_pipeline.alerts.message import PRODUCT, Message
 from esg_pipeline.settings import Settings
-
-from .channel import ChannelError, is_loopback
 
 if TYPE_CHECKING:
     import apprise

@@ -16,11 +16,10 @@ from email.utils import localtime
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
+from esg_pipeline.alerts.channels.channel import STEP_TIMEOUT_S, ChannelError, is_loopback, why
 from esg_pipeline.alerts.conditions import Audience
 from esg_pipeline.alerts.message import Message
 from esg_pipeline.settings import Settings
-
-from .channel import STEP_TIMEOUT_S, ChannelError, is_loopback, why
 
 log = logging.getLogger(__name__)
 

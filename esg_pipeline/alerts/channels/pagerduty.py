@@ -12,11 +12,10 @@ from urllib.parse import urlsplit
 
 import pagerduty
 
+from esg_pipeline.alerts.channels.channel import STEP_TIMEOUT_S, ChannelError, why
 from esg_pipeline.alerts.conditions import Audience
 from esg_pipeline.alerts.message import PRODUCT, Message
 from esg_pipeline.settings import Settings
-
-from .channel import STEP_TIMEOUT_S, ChannelError, why
 
 HTTPS_PORT = 443
 

@@ -1,0 +1,51 @@
+"""The steps of one day's run, each joining stages: hold the date, freeze the list, score, deliver.
+
+This is where the stages meet; the Dagster assets and the command line both call it. No rule of a
+single stage belongs here, and nothing of Dagster.
+"""
+
+from esg_pipeline.daily_run.accounts import AccountListHeld, FrozenAccounts, freeze_accounts
+from esg_pipeline.daily_run.claim import (
+    MATERIALIZE_ALL,
+    AlreadyDelivered,
+    DayHold,
+    NotBegun,
+    NothingToAskAgain,
+    RunRequest,
+    check_can_ask_again,
+    hold_day,
+)
+from esg_pipeline.daily_run.deliver import (
+    DeadlineExceeded,
+    Delivered,
+    NothingToRebuild,
+    count_statuses,
+    deliver_edition,
+    rebuild_files,
+)
+from esg_pipeline.daily_run.scores import note_out_of_memory, score_edition
+from esg_pipeline.daily_run.summarise import history, history_files
+
+__all__ = [
+    "MATERIALIZE_ALL",
+    "AccountListHeld",
+    "AlreadyDelivered",
+    "DayHold",
+    "DeadlineExceeded",
+    "Delivered",
+    "FrozenAccounts",
+    "NotBegun",
+    "NothingToAskAgain",
+    "NothingToRebuild",
+    "RunRequest",
+    "check_can_ask_again",
+    "count_statuses",
+    "deliver_edition",
+    "freeze_accounts",
+    "history",
+    "history_files",
+    "hold_day",
+    "note_out_of_memory",
+    "rebuild_files",
+    "score_edition",
+]

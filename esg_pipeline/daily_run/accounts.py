@@ -1,0 +1,158 @@
+"""Freezing the account list of an edition: read once, checked, kept, the same for every resume."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import pyarrow as pa
+
+from esg_pipeline import clock
+from esg_pipeline.accounts import (
+    AccountSource,
+    AccountSourceError,
+    account_list_sha256,
+    look_alike_ids,
+    read_with_patience,
+)
+from esg_pipeline.daily_run.claim import MATERIALIZE_ALL, DayHold, NotBegun
+from esg_pipeline.delivery import DeliveryInvalid, MissingFromStore, Store, open_signer
+from esg_pipeline.delivery.parquet import from_parquet, to_parquet
+from esg_pipeline.ledger import Edition
+from esg_pipeline.settings import Settings
+
+log = logging.getLogger(__name__)
+
+SOURCE_PATIENCE = timedelta(minutes=30)
+"""How long a scheduled run waits for an account source that is down (FAULTS B3)."""
+
+
+class AccountListHeld(Exception):
+    """The list shrank too much; a named person must release it before any call is made."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenAccounts:
+    """The account list of one edition, as it will stay.
+
+    Attributes:
+        table: ACCOUNTS_SCHEMA.
+        previous: Date and size of the last delivered list before this date, if any.
+        look_alikes: Groups of ids that differ only in case, space or Unicode form.
+        is_resumed: The list was frozen by an earlier run.
+    """
+
+    table: pa.Table
+    previous: tuple[date, int] | None
+    look_alikes: list[tuple[str, ...]]
+    is_resumed: bool
+
+
+OnWait = Callable[[AccountSourceError, float], None]
+"""Told each error of a source that is waited for, and the seconds until the next try."""
+
+
+def freeze_accounts(
+    hold: DayHold, settings: Settings, source: AccountSource, store: Store, on_wait: OnWait
+) -> FrozenAccounts:
+    """Check the store, read the list once, and keep it for the edition.
+
+    A resumed edition keeps its list; a rerun of some accounts keeps the list of the edition it
+    amends. Keys and store are tried first, so that what would fail at the end is found before any
+    call.
+
+    Raises:
+        DeliveryError: the store cannot be used.
+        AccountSourceError: the source is down or its list is wrong.
+        AccountListHeld: the list shrank by more than `ESG_ACCOUNTS_MAX_DROP` and nobody
+            released it (DESIGN §4).
+    """
+    open_signer(settings.keys_folder)
+    store.preflight()
+    store.sweep(hold.day, now=clock.now_utc())
+    previous = hold.ledger.previous_account_count(hold.day)
+    frozen = _frozen_list(hold, store)
+    table = frozen if frozen is not None else _read_list(hold, source, on_wait)
+    if frozen is None:
+        _hold_a_shrunken_list(hold, settings, table.num_rows, previous)
+    sha256 = account_list_sha256(table)
+    store.write(snapshot_name(hold.edition), to_parquet(table))
+    hold.ledger.set_accounts(hold.lease, hold.edition, count=table.num_rows, sha256=sha256)
+    hold.ledger.forget_other_accounts(hold.lease, hold.edition, table["account_id"].to_pylist())
+    return FrozenAccounts(table, previous, look_alike_ids(table), frozen is not None)
+
+
+def check_frozen(hold: DayHold, accounts: pa.Table) -> str:
+    """Check that these accounts are the frozen list of the edition; return its hash.
+
+    Raises:
+        NotBegun: they are of another run.
+    """
+    sha256 = account_list_sha256(accounts)
+    edition = hold.ledger.edition(hold.day, hold.edition.number)
+    if edition is None or edition.accounts_sha256 != sha256:
+        raise NotBegun(
+            f"{hold.day}: active_accounts is not the list of edition {hold.edition.number}. "
+            f"{MATERIALIZE_ALL}"
+        )
+    return sha256
+
+
+def snapshot_name(edition: Edition) -> str:
+    """Where an edition's account list lies on the store."""
+    return f"editions/{edition.day:%Y%m%d}/{edition.number:04d}/accounts.parquet"
+
+
+def read_snapshot(store: Store, edition: Edition) -> pa.Table | None:
+    """The account list an edition was made for, or None if it is not on the store, whole."""
+    name = snapshot_name(edition)
+    if edition.accounts_sha256 is None:
+        return None
+    try:
+        table = from_parquet(store.read(name))
+    except MissingFromStore:
+        return None
+    except (DeliveryInvalid, pa.ArrowException) as error:
+        log.error("%s: cannot be used: %s", name, error)
+        return None
+    return table if account_list_sha256(table) == edition.accounts_sha256 else None
+
+
+def _frozen_list(hold: DayHold, store: Store) -> pa.Table | None:
+    own = read_snapshot(store, hold.edition)
+    if own is not None or hold.edition.mode == "full" or hold.edition.previous is None:
+        return own
+    amended = hold.ledger.edition(hold.day, hold.edition.previous)
+    return None if amended is None else read_snapshot(store, amended)
+
+
+def _read_list(hold: DayHold, source: AccountSource, on_wait: OnWait) -> pa.Table:
+    patience = timedelta(0) if hold.window.label == "manual" else SOURCE_PATIENCE
+    time_left = hold.window.calls_end_at - clock.now_utc()
+    return read_with_patience(
+        source, patience_s=min(patience, time_left).total_seconds(), on_wait=on_wait
+    )
+
+
+def _hold_a_shrunken_list(
+    hold: DayHold, settings: Settings, count: int, previous: tuple[date, int] | None
+) -> None:
+    if previous is None or count >= previous[1] * (1 - settings.accounts_max_drop):
+        return
+    facts = f"{count} active accounts, {previous[1]} on {previous[0]}"
+    if hold.request.by and hold.request.reason:
+        hold.ledger.audit(
+            hold.request.by,
+            "release_account_list",
+            day=hold.day,
+            edition=hold.edition.number,
+            outcome="released",
+            details={"reason": hold.request.reason, "count": count, "previous": previous[1]},
+        )
+        return
+    hold.ledger.mark_held(hold.lease, hold.edition, facts)
+    raise AccountListHeld(
+        f"{hold.day}: held before any call: {facts}, a drop of more than "
+        f"{settings.accounts_max_drop:.0%} (ESG_ACCOUNTS_MAX_DROP). If the list is right, release "
+        f"it: esg-pipeline run --date {hold.day} --by NAME --reason TEXT"
+    )

@@ -1,0 +1,73 @@
+"""Scoring an edition: what it still misses is asked, the rest is written off at the end."""
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+
+import pyarrow as pa
+
+from esg_pipeline import clock
+from esg_pipeline.daily_run.accounts import check_frozen
+from esg_pipeline.daily_run.claim import DayHold
+from esg_pipeline.ledger import LeaseLost, LedgerUnavailable
+from esg_pipeline.ratings import Reason
+from esg_pipeline.scoring import Progress, ScoringOutcome, score_accounts
+from esg_pipeline.settings import Settings
+
+OUT_OF_MEMORY = "runs_out_of_memory"
+"""Number kept with the edition."""
+
+log = logging.getLogger(__name__)
+
+
+def score_edition(
+    hold: DayHold,
+    settings: Settings,
+    accounts: pa.Table,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> tuple[pa.Table, ScoringOutcome]:
+    """Ask for what the edition still misses; give every account's rating (RATINGS_SCHEMA).
+
+    Accounts that were not reached in time become Failed with reason `deadline`. After each run of
+    the edition that was out of memory, half as many calls are made at once (FAULTS F4).
+
+    Raises:
+        NotBegun: the accounts are not the frozen list of the edition.
+        ApiUnauthorized, ApiUntrusted, LeaseLost, LedgerUnavailable: the run must stop.
+    """
+    check_frozen(hold, accounts)
+    outcome = score_accounts(
+        accounts,
+        settings=_within_memory(hold, settings),
+        day=hold.day,
+        writer=hold.ledger.writer(hold.lease, hold.edition),
+        resume=hold.ledger.resume_state(hold.edition),
+        calls_end_at=hold.window.calls_end_at,
+        deadline_at=hold.window.deadline_at,
+        on_progress=on_progress,
+    )
+    hold.ledger.fail_unanswered(
+        hold.lease,
+        hold.edition,
+        accounts["account_id"].to_pylist(),
+        reason=Reason.DEADLINE,
+        message="not reached before the calls had to end",
+        now=clock.now_utc(),
+    )
+    return hold.ledger.ratings(hold.edition), outcome
+
+
+def note_out_of_memory(hold: DayHold) -> None:
+    """Count a run of the edition that was refused memory; quiet if the ledger is away."""
+    times = hold.edition.metrics.get(OUT_OF_MEMORY, 0) + 1
+    with suppress(LedgerUnavailable, LeaseLost):
+        hold.ledger.set_metrics(hold.lease, hold.edition, {OUT_OF_MEMORY: times})
+
+
+def _within_memory(hold: DayHold, settings: Settings) -> Settings:
+    times = hold.edition.metrics.get(OUT_OF_MEMORY, 0)
+    if not times:
+        return settings
+    at_once = max(1, settings.api_max_concurrency >> times)
+    log.warning("%s: a run was out of memory; %d calls at once from now", hold.day, at_once)
+    return settings.model_copy(update={"api_max_concurrency": at_once})
