@@ -113,7 +113,6 @@ class ProgressAlerts:
     def __init__(self, hold: DayHold, settings: Settings) -> None:
         self._hold = hold
         self._threshold = settings.failure_threshold
-        self._failed_before = _count_failed(hold)
         self._raised: set[Condition] = set()
         self._late_since: datetime | None = None
         self._answered = 0
@@ -121,8 +120,7 @@ class ProgressAlerts:
         self._ledger_pause_ends = self._stands_since
 
     def __call__(self, progress: Progress) -> None:
-        failed = self._failed_before + progress.failed
-        if is_above(failed, progress.total, self._threshold):
+        if is_above(progress.failed, progress.total, self._threshold):
             self._raise(Condition.FAILURE_SHARE, progress)
         if progress.outcomes.get(Reason.IDENTITY_MISMATCH):
             self._raise(Condition.IDENTITY_MISMATCH, progress)
@@ -155,7 +153,7 @@ class ProgressAlerts:
             edition=self._hold.edition.number,
             accounts=progress.total,
             answered=progress.answered,
-            failed=self._failed_before + progress.failed,
+            failed=progress.failed,
             threshold=self._threshold,
             mismatches=progress.outcomes.get(Reason.IDENTITY_MISMATCH),
             estimated_finish=progress.eta,
@@ -165,14 +163,6 @@ class ProgressAlerts:
             self._raised.add(condition)
         else:
             self._ledger_pause_ends = now + LEDGER_PAUSE
-
-
-def _count_failed(hold: DayHold) -> int:
-    """Accounts that an earlier run of the same edition has given up."""
-    try:
-        return hold.ledger.counts(hold.edition)[ProcessingStatus.FAILED]
-    except LedgerUnavailable:
-        return 0  # the alert may come later for it, not wrongly
 
 
 def is_above(failed: int, accounts: int, threshold: float) -> bool:

@@ -29,7 +29,7 @@ from esg_pipeline.ledger.result_rows import (
     stored_id,
 )
 from esg_pipeline.ledger.tables import attempt_batches, attempts, results, storable
-from esg_pipeline.ratings import RATINGS_SCHEMA, Rating, Reason
+from esg_pipeline.ratings import RATINGS_SCHEMA, ProcessingStatus, Rating, Reason
 
 MAX_BATCH = 5_000
 """Most accounts in one write-ahead batch: what a crash can cost an attempt without a call."""
@@ -44,6 +44,7 @@ class ResumeState:
 
     Attributes:
         answered: Ids of accounts that have a result.
+        failed: How many of these are Failed.
         attempts: Calls spent on accounts that have none; absent means 0. A call that was begun
             and has no known outcome counts as spent.
         cut_off: How many of these, since the last known outcome, have no known one: each time a
@@ -51,6 +52,7 @@ class ResumeState:
     """
 
     answered: set[str]
+    failed: int
     attempts: dict[str, int]
     cut_off: dict[str, int]
 
@@ -175,9 +177,10 @@ class Results:
                 select(results.c.account_id).where(results.c.edition_id == edition.id)
             )
             answered = {account_id.decode() for account_id in ids}
+            failed = count_statuses(connection, edition.id)[ProcessingStatus.FAILED]
         waiting = {each: n for each, n in spent.items() if n and each not in answered}
         cut_off = {each: n for each, n in cut_off.items() if each in waiting}
-        return ResumeState(answered, waiting, cut_off)
+        return ResumeState(answered, failed, waiting, cut_off)
 
     def fail_unanswered(
         self,

@@ -90,6 +90,7 @@ class Engine:
         )
         self._ready = ReadyQueue()
         self._tally = Tally()
+        self._failed_before = resume.failed
         self._estimate = Estimate()
         self._is_turn_taken = False
         self._share_ends_at = 0.0
@@ -424,7 +425,7 @@ class Engine:
         return Progress(
             total=self._work.total,
             answered=self._work.answered,
-            failed=self._tally.failed,
+            failed=self._failed_before + self._tally.failed,
             calls=self._tally.calls,
             rate=self._estimate.rate,
             throttled=self._tally.throttled,

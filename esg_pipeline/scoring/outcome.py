@@ -53,7 +53,7 @@ class Tally:
 
     Attributes:
         calls: Calls made.
-        failed: Accounts that became Failed.
+        failed: Accounts that became Failed in this run.
         throttled: Calls that the API told to slow down.
         unauthorized: Calls refused with 401.
         identity_mismatches: Answers that were for another account.
@@ -80,8 +80,8 @@ class Progress:
 
     Attributes:
         total: Active accounts.
-        answered: Accounts that have their final rating, also from an earlier run.
-        failed: Those of this run that are Failed.
+        answered: Accounts that have their final rating, also from an earlier run of the edition.
+        failed: Those of them that are Failed.
         calls: Calls made by this run.
         rate: Accounts answered a second, over the last minute.
         throttled: Calls that the API told to slow down.

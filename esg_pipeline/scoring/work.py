@@ -38,6 +38,10 @@ class ResumeState(Protocol):
         """Ids of accounts that have a rating."""
 
     @property
+    def failed(self) -> int:
+        """How many of these are Failed."""
+
+    @property
     def attempts(self) -> Mapping[str, int]:
         """Attempts spent on accounts that have none."""
 

@@ -144,10 +144,11 @@ class TestTheFailureShare:
         ledger.fail_unanswered(
             hold.lease, hold.edition, lost, reason=Reason.TIMEOUT, message="", now=at("05:01")
         )
+        given_up = ledger.resume_state(hold.edition).failed
         alerts = ProgressAlerts(hold, settings)
-        alerts(progress(0))
+        alerts(progress(given_up))
         assert raised(ledger) == set()
-        alerts(progress(1))
+        alerts(progress(given_up + 1))
         assert raised(ledger) == {"failure_share"}
 
     def test_goes_away_with_a_good_edition_which_is_told(self, hold, ledger, settings):

@@ -83,6 +83,14 @@ def test_ids_are_byte_true_and_sorted_by_code_point(ledger, writer, edition):
     assert (state.answered, state.attempts) == (set(ODD_IDS), {})
 
 
+def test_a_resumed_run_hears_how_many_of_its_results_are_failed(ledger, lease, writer, edition):
+    writer.record([good("a"), good("b")])
+    why = {"reason": Reason.TIMEOUT, "message": "", "now": NOON}
+    ledger.fail_unanswered(lease, edition, ["a", "c", "d"], **why)
+    state = ledger.resume_state(edition)
+    assert (state.answered, state.failed) == ({"a", "b", "c", "d"}, 2)
+
+
 def test_any_text_can_be_an_id(ledger, writer, edition):
     rng = random.Random(3)
     code_points = [*range(0xD800), *range(0xE000, 0x110000)]

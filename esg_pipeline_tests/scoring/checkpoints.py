@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from esg_pipeline.ledger import LeaseLost, LedgerUnavailable, RateShare
-from esg_pipeline.ratings import Rating
+from esg_pipeline.ratings import ProcessingStatus, Rating
 
 
 @dataclass
@@ -82,6 +82,11 @@ class MemoryCheckpoint:
     def answered(self) -> set[str]:
         """What a resuming run need not ask; with the attempts, this is a resume state."""
         return set(self.ratings)
+
+    @property
+    def failed(self) -> int:
+        """How many of these are Failed."""
+        return sum(each.status is ProcessingStatus.FAILED for each in self.ratings.values())
 
     def by_reason(self) -> dict[str, int]:
         """Accounts by reason; `""` for Successful ones."""

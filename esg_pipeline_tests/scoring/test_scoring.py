@@ -36,6 +36,17 @@ def test_what_an_earlier_run_answered_is_not_asked_again(scoring):
     assert sorted(scoring.sandbox.calls_by_account()) == sorted(scoring.ids(500)[300:])
 
 
+def test_progress_of_a_resumed_run_counts_what_the_earlier_one_did(scoring):
+    unknown = dict.fromkeys([*scoring.ids(300)[:3], *scoring.ids(500)[-2:]], "http_404")
+    scoring.sandbox.set_faults({}, account_faults=unknown)
+    scoring.run(300)
+    seen = []
+    scoring.run(500, checkpoint=scoring.checkpoint, api_rate_limit=150, on_progress=seen.append)
+    assert (seen[0].answered >= 300, seen[0].failed >= 3) == (True, True)
+    assert (seen[-1].answered, seen[-1].failed) == (500, 5)
+    assert scoring.outcome.tally.failed == 2
+
+
 def test_nothing_to_ask_makes_no_call(scoring):
     scoring.run(10)
     scoring.sandbox.reset()
