@@ -54,13 +54,13 @@ class Deliverer:
             cwd=REPOSITORY,
         )
 
-    def deliver(self, home: Path, edition: int, *inject: str) -> int:
+    def deliver(self, home: Path, edition: int, *inject: str, calls: str = CALLS) -> int:
         """Deliver under strace; return the exit status of the child (negative: the signal)."""
         self._process.stdin.write(f"{home} {edition}\n")
         self._process.stdin.flush()
         child = self._process.stdout.readline().strip()
         with subprocess.Popen(
-            ["strace", "-p", child, "-o", self._trace, "-e", f"trace={CALLS}", *inject],
+            ["strace", "-p", child, "-o", self._trace, "-e", f"trace={calls}", *inject],
             stderr=subprocess.PIPE,
             text=True,
         ) as strace:
@@ -77,6 +77,11 @@ class Deliverer:
         assert self.deliver(home, edition) == 0
         names = re.findall(r"^(\w+)\(", self._trace.read_text(), re.MULTILINE)
         return Counter(names)
+
+    def trace(self, home: Path, edition: int, calls: str) -> str:
+        """Deliver undisturbed; return strace's list of these calls, with the paths of files."""
+        assert self.deliver(home, edition, "-y", "-s", "4096", calls=calls) == 0
+        return self._trace.read_text()
 
     def stop(self) -> None:
         self._process.stdin.close()
