@@ -4,11 +4,11 @@ import os
 
 import pytest
 
-from esg_pipeline.delivery import DeliveryError, open_store
+from esg_pipeline.delivery import DeliveryError, editions, open_store, verify
 from esg_pipeline.delivery.s3 import PART_SIZE_BYTES, client_from_environment
 from esg_pipeline.settings import Settings, SettingsError
 from esg_pipeline_tests.delivery.reports import DAY, deliver_day
-from esg_pipeline_tests.servers.faulty_proxy import S3Error, run_faulty_proxy
+from esg_pipeline_tests.servers.faulty_proxy import Fault, Request, S3Error, run_faulty_proxy
 from esg_pipeline_tests.servers.seaweedfs import (
     BUCKET,
     PIPELINE,
@@ -143,6 +143,43 @@ def test_a_bucket_that_takes_another_key_gets_nothing(moto_store):
     store = open_it(store_kms_key_id="11111111-2222-3333-4444-555555555555")
     assert "instead; it was deleted again" in refusal_of(store)
     assert store.list_stored(".") == []
+
+
+def test_a_copy_that_is_not_encrypted_never_reaches_the_readers(moto_store, signer):
+    open_it, proxy = moto_store
+    store = open_it()
+    deliver_day(store, signer)
+
+    def spoil_copies(request: Request) -> Fault:
+        is_copy = "x-amz-copy-source" in request.headers
+        proxy.drop_headers = {"x-amz-server-side-encryption"} if is_copy else set()
+        return None
+
+    proxy.fault = spoil_copies
+    with pytest.raises(DeliveryError, match="it was deleted again and nothing is delivered"):
+        deliver_day(store, signer, 2, failed=2)
+    proxy.fault = lambda _: None
+    assert verify(store, DAY, trusted=signer.trusted).edition == 1
+    assert editions(store, DAY) == [1]
+
+
+def test_readers_files_are_proven_under_their_names_and_the_manifest_is_written_last(
+    moto_store, signer
+):
+    open_it, proxy = moto_store
+    store = open_it()
+    deliver_day(store, signer)
+    proxy.requests.clear()
+    deliver_day(store, signer, 2, failed=2)
+    calls = [(each.method, each.path.partition("?")[0]) for each in proxy.requests]
+    readers = [f"/{BUCKET}/FirmESGRatings_20261124{suffix}" for suffix in (".csv", "_errors.csv")]
+    manifest = calls.index(("PUT", f"/{BUCKET}/FirmESGRatings_20261124_manifest.json"))
+    for name in readers:
+        written = calls.index(("PUT", name))
+        assert written < manifest
+        assert ("GET", name) in calls[written:manifest]
+        assert ("HEAD", name) in calls[written:manifest]
+    assert [path for method, path in calls[manifest + 1 :] if method == "PUT"] == []
 
 
 def test_without_a_key_of_its_own_the_buckets_kms_default_is_used(moto_store, signer):
