@@ -8,7 +8,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(
-    [ROOT / "README.md", *DOCS.glob("*.md"), *(ROOT / "deploy").rglob("README.md")],
+    [
+        *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY")),
+        *DOCS.glob("*.md"),
+        *(ROOT / "deploy").rglob("README.md"),
+    ],
     key=lambda page: page.relative_to(ROOT).as_posix(),
 )
 """Every page that people read; `decisions.md` and `settings.md` too."""
@@ -16,6 +20,7 @@ PAGES = sorted(
 _FENCE = re.compile(r"^( *)```\w*\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
+_PROOF = re.compile(r"`([\w/]+\.py)::(test_\w+)`")
 _PROGRAMS = ("esg-pipeline", "esg-pipeline-admin")
 _SETTING = re.compile(r"[A-Z_]+=")
 _END_OF_COMMAND = {"|", ">", ">>", "&&", ";"}
@@ -58,6 +63,34 @@ def links(page: Path) -> list[str]:
 def headings(page: Path) -> list[str]:
     """The headings, without their marks."""
     return re.findall(r"^#+ (.+)$", _FENCE.sub("", read(page)), re.MULTILINE)
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link into the page may name: its headings, and the places marked in its tables."""
+    marked = re.findall(r'<a id="([^"]+)"></a>', read(page))
+    return {*map(_slug, headings(page)), *marked}
+
+
+def table_rows(page: Path, heading: str) -> list[str]:
+    """The rows of all tables below a heading of the second level, without their heads."""
+    section = read(page).partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    tables = re.findall(r"(?:^\|.*\|\n)+", section, re.MULTILINE)
+    return [row for table in tables for row in table.splitlines()[2:]]
+
+
+def check_proofs(row: str) -> None:
+    """Each test that the row names exists, and it names one."""
+    proofs = _PROOF.findall(row)
+    assert proofs, row
+    for file, test in proofs:
+        source = (ROOT / "esg_pipeline_tests" / file).read_text(encoding="utf-8")
+        assert re.search(rf"def {test}\b", source), f"{file}::{test}"
+
+
+def _slug(heading: str) -> str:
+    """The anchor that MkDocs gives a heading."""
+    text = re.sub(r"[^\w\s-]", "", re.sub(r"[`*]", "", heading)).strip().lower()
+    return re.sub(r"[\s-]+", "-", text)
 
 
 @dataclass(frozen=True)

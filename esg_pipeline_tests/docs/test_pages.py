@@ -13,17 +13,18 @@ from esg_pipeline_tests.docs.pages import (
     DOCS,
     PAGES,
     ROOT,
-    headings,
+    anchors,
+    check_proofs,
     inline_code,
     links,
     name_of,
     read,
+    table_rows,
 )
 
 KNOWN = {setting_name(field) for field in Settings.model_fields}
 PATH = re.compile(r"^(?:deploy|docs|esg_pipeline|esg_pipeline_tests|\.ci)/[\w./-]*$")
 MODULE = re.compile(r"^[a-z_]+/[\w/]+\.(?:py|sql)$")
-PROOF = re.compile(r"^([\w/]+\.py)::(test_\w+)$")
 
 
 def test_there_are_pages():
@@ -54,7 +55,7 @@ def test_every_relative_link_leads_somewhere(page):
         target = (page.parent / file).resolve() if file else page
         assert target.exists(), link
         if anchor:
-            assert anchor in map(_slug, headings(target)), link
+            assert anchor in anchors(target), link
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -68,17 +69,10 @@ def test_every_file_that_a_page_names_exists(page):
 
 
 def test_every_threat_names_tests_that_exist():
-    rows = re.findall(
-        r"^\|.*\|$", read(DOCS / "security.md").partition("## Threats")[2], re.MULTILINE
-    )[2:]
+    rows = table_rows(DOCS / "security.md", "Threats")
     assert len(rows) > 15
     for row in rows:
-        proofs = [PROOF.match(code) for code in re.findall(r"`([^`]+)`", row.split("|")[3])]
-        assert proofs, row
-        for proof in proofs:
-            assert proof is not None, row
-            source = (ROOT / "esg_pipeline_tests" / proof[1]).read_text(encoding="utf-8")
-            assert re.search(rf"def {proof[2]}\b", source), proof[0]
+        check_proofs(row)
 
 
 def test_the_pages_build_without_a_warning_and_load_nothing_from_elsewhere(tmp_path):
@@ -101,9 +95,3 @@ def test_the_pages_build_without_a_warning_and_load_nothing_from_elsewhere(tmp_p
             r"<(?:script|img|link|iframe)[^>]+(?:src|href)=\"?(https?://[^\"\s>]+)", html
         )
         assert loaded == [], page.name
-
-
-def _slug(heading: str) -> str:
-    """The anchor that MkDocs gives a heading."""
-    text = re.sub(r"[^\w\s-]", "", re.sub(r"[`*]", "", heading)).strip().lower()
-    return re.sub(r"[\s-]+", "-", text)
