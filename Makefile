@@ -6,7 +6,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.dagster_home
 export DAGSTER_DISABLE_TELEMETRY := yes
 .DEFAULT_GOAL := help
 
-.PHONY: help demo ui fmt test lint lock docs bench clean
+.PHONY: help demo ui fmt test mutants lint lock docs bench clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ lint: $(VENV)/.dev  ## Format, lint, types
 test: lint  ## Lint, types and all tests
 	$(BIN)/python -m pytest -m "not alone"
 	$(BIN)/python -m pytest -m alone -n 0
+
+mutants: $(VENV)/.dev  ## Change one room in small ways, list what no test notices: make mutants ROOM=accounts
+	@esg_pipeline_tests/mutants/run.sh "$(ROOM)" "$(FILE)" "$(TESTS)"
 
 lock: $(VENV)/.dev  ## Renew the lock files (needs uv); UPGRADE=--upgrade takes the newest versions
 	uv pip compile pyproject.toml $(UPGRADE) --extra build --universal --generate-hashes --no-emit-index-url --no-strip-extras --no-annotate --no-header -o requirements.lock
