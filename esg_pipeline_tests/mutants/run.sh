@@ -31,7 +31,7 @@ cd "$world"
   printf 'do_not_mutate=esg_pipeline/%s/*/*\n' "$room"
   printf 'also_copy=\n'
   printf '    %s\n' esg_pipeline_tests docs deploy benchmarks dagster.yaml mkdocs.yml README.md CHANGELOG.md
-  printf 'pytest_add_cli_args=\n    -n\n    0\n    -p\n    no:cacheprovider\n'
+  printf 'pytest_add_cli_args=\n    -n\n    0\n    -p\n    no:cacheprovider\n    -p\n    esg_pipeline_tests.mutants.quickest_first\n'
   printf 'pytest_add_cli_args_test_selection=\n'
   # shellcheck disable=SC2086  # several paths or options
   printf '    %s\n' $tests
