@@ -33,7 +33,7 @@ from esg_pipeline import __version__, clock
 from esg_pipeline.observability.pushgateway import push
 from esg_pipeline.ratings import ProcessingStatus, Reason
 from esg_pipeline.scoring import Progress
-from esg_pipeline.scoring.outcome import ANSWERED, LATENCY_BOUNDS_S, Latency
+from esg_pipeline.scoring.tally import ANSWERED, LATENCY_BOUNDS_S, Latency
 from esg_pipeline.settings import Settings
 
 log = logging.getLogger("esg_pipeline.observability")

@@ -3,11 +3,11 @@
 What others may use is listed here; all else is the engine's own.
 """
 
-from esg_pipeline.scoring.api.reach import check_api
+from esg_pipeline.scoring.api.reachable import check_api
 from esg_pipeline.scoring.checkpoint import Checkpoint
+from esg_pipeline.scoring.engine_thread import score_accounts
 from esg_pipeline.scoring.errors import ApiUnauthorized, ApiUntrusted, ScoringStopped
-from esg_pipeline.scoring.outcome import Ended, Progress, ScoringOutcome
-from esg_pipeline.scoring.runner import score_accounts
+from esg_pipeline.scoring.tally import Ended, Progress, ScoringOutcome
 
 __all__ = [
     "ApiUnauthorized",

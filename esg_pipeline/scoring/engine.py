@@ -17,20 +17,20 @@ import pyarrow as pa
 from yarl import URL
 
 from esg_pipeline.ratings import Reason
+from esg_pipeline.scoring.after_a_call import Settler
 from esg_pipeline.scoring.api.answer import answer_reader
-from esg_pipeline.scoring.api.client import ApiClient, CallResult, Verdict
+from esg_pipeline.scoring.api.client import ApiClient, CallOutcome, CallResult
 from esg_pipeline.scoring.api.credentials import Bearer, Credentials, open_credentials
 from esg_pipeline.scoring.api.wire import Wire
 from esg_pipeline.scoring.breaker import Breaker
 from esg_pipeline.scoring.checkpoint import CheckpointThread
 from esg_pipeline.scoring.estimate import Estimate
 from esg_pipeline.scoring.feeder import Feeder
-from esg_pipeline.scoring.outcome import ANSWERED, Ended, Progress, ScoringOutcome, Tally
-from esg_pipeline.scoring.pacer import Pacer
-from esg_pipeline.scoring.probe import Prober
+from esg_pipeline.scoring.pace import Pacer
+from esg_pipeline.scoring.probes import Prober
 from esg_pipeline.scoring.ready import ReadyQueue
-from esg_pipeline.scoring.settle import Settler
-from esg_pipeline.scoring.work import QUARANTINE_FROM, Item, ResumeState, WorkList
+from esg_pipeline.scoring.tally import ANSWERED, Ended, Progress, ScoringOutcome, Tally
+from esg_pipeline.scoring.work_list import QUARANTINE_FROM, Item, ResumeState, WorkList
 from esg_pipeline.settings import Settings
 
 log = logging.getLogger("esg_pipeline.scoring")
@@ -260,7 +260,7 @@ class Engine:
             if self._ready.items:
                 self._ready.wake_one()
             result = await self._call(item, number, bearer)
-            if result.verdict is Verdict.NOT_SENT and self._retires():
+            if result.outcome is CallOutcome.NOT_SENT and self._retires():
                 return
 
     async def _wait_for_turn(self) -> int | None:

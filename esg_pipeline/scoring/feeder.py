@@ -7,11 +7,11 @@ call, and does not decide when one may start.
 import logging
 from collections.abc import Callable
 
+from esg_pipeline.scoring.after_a_call import Settler
 from esg_pipeline.scoring.checkpoint import CheckpointThread
-from esg_pipeline.scoring.pacer import Schedule
+from esg_pipeline.scoring.pace import CallTimes
 from esg_pipeline.scoring.ready import ReadyQueue
-from esg_pipeline.scoring.settle import Settler
-from esg_pipeline.scoring.work import Item, WorkList
+from esg_pipeline.scoring.work_list import Item, WorkList
 
 log = logging.getLogger("esg_pipeline.scoring")
 
@@ -34,7 +34,7 @@ class Feeder:
         ready: ReadyQueue,
         checkpoint: CheckpointThread,
         settler: Settler,
-        schedule: Schedule,
+        schedule: CallTimes,
         first_batch: int,
         clock: Callable[[], float],
     ) -> None:

@@ -7,7 +7,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 
-from esg_pipeline.scoring.work import Item
+from esg_pipeline.scoring.work_list import Item
 
 
 class ReadyQueue:

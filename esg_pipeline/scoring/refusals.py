@@ -1,6 +1,6 @@
 """Tells an API that refuses our credentials from accounts that it refuses (401 and 403).
 
-Ratings of refused accounts are held back meanwhile: a refusal of everybody is no verdict on any
+Ratings of refused accounts are held back meanwhile: a refusal of everybody says nothing about any
 of them. Nothing here calls, waits or writes.
 """
 

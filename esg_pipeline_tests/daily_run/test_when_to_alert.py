@@ -24,7 +24,7 @@ from esg_pipeline.delivery import DeliveryError
 from esg_pipeline.ledger import Ledger, LedgerUnavailable
 from esg_pipeline.ratings import Reason
 from esg_pipeline.scoring import ApiUnauthorized
-from esg_pipeline.scoring.outcome import Latency, Progress
+from esg_pipeline.scoring.tally import Latency, Progress
 from esg_pipeline.settings import Settings, load_settings
 from esg_pipeline_tests.mornings import DAY, at, at_work, deliver
 from esg_pipeline_tests.servers.receivers import Receivers, start_receivers

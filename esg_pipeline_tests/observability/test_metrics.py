@@ -20,7 +20,7 @@ from esg_pipeline.observability.metrics import (
 )
 from esg_pipeline.ratings import ProcessingStatus
 from esg_pipeline.scoring import Progress
-from esg_pipeline.scoring.outcome import Latency
+from esg_pipeline.scoring.tally import Latency
 from esg_pipeline_tests.observability.prometheus_servers import free_port, run_pushgateway
 from esg_pipeline_tests.servers import needs
 

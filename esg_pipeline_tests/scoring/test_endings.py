@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from esg_pipeline.ledger import LeaseLost, LedgerUnavailable
-from esg_pipeline.scoring import Ended, runner
+from esg_pipeline.scoring import Ended, engine_thread
 from esg_pipeline.scoring.api import client
 from esg_pipeline_tests.scoring.checkpoints import MemoryCheckpoint
 
@@ -61,7 +61,7 @@ def test_a_clock_that_jumps_back_does_not_stop_the_calls(scoring):
 
 
 def test_a_hang_that_ignores_cancellation_does_not_hold_up_the_end(scoring, monkeypatch):
-    monkeypatch.setattr(runner, "HANG_GRACE_S", 1.0)
+    monkeypatch.setattr(engine_thread, "HANG_GRACE_S", 1.0)
     wakes_up = threading.Event()
     judge = client.ApiClient._judge
 
@@ -133,7 +133,7 @@ def test_while_the_ledger_is_away_no_call_is_made_and_then_all_goes_on(scoring):
 
 
 def test_a_ledger_that_stays_away_is_an_error_at_the_end(scoring, monkeypatch):
-    monkeypatch.setattr(runner, "FLUSH_MIN_S", 1.0)
+    monkeypatch.setattr(engine_thread, "FLUSH_MIN_S", 1.0)
     checkpoint = MemoryCheckpoint()
 
     def break_it(progress):

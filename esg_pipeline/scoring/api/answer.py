@@ -82,8 +82,8 @@ class Answer:
     analysis_date: date | None = None
 
 
-Verdict = Literal["valid", "missing", "invalid"]
-_REASON: dict[Verdict, Reason] = {
+Validity = Literal["valid", "missing", "invalid"]
+_REASON: dict[Validity, Reason] = {
     "missing": Reason.INCOMPLETE_RESPONSE,
     "invalid": Reason.INVALID_RESPONSE,
 }
@@ -97,9 +97,9 @@ class _Problems:
     def __init__(self) -> None:
         self.found: list[tuple[Reason, str]] = []
 
-    def check(self, verdict: Verdict, path: Path) -> None:
-        if verdict != "valid":
-            self.found.append((_REASON[verdict], f"{verdict}: {'.'.join(path)}"))
+    def check(self, validity: Validity, path: Path) -> None:
+        if validity != "valid":
+            self.found.append((_REASON[validity], f"{validity}: {'.'.join(path)}"))
 
 
 def read_answer(  # noqa: PLR0911 - the checks of DESIGN §3, one after the other
@@ -121,8 +121,8 @@ def read_answer(  # noqa: PLR0911 - the checks of DESIGN §3, one after the othe
         max_staleness_days: An older analysis makes the rating Partial, values kept.
 
     Returns:
-        The verdict by DESIGN §3. Checked in the order: JSON object, status, identity, scores,
-        date, focus; the first problem decides the reason, the message lists all.
+        What the answer is worth by DESIGN §3. Checked in the order: JSON object, status,
+        identity, scores, date, focus; the first problem decides the reason, the message lists all.
     """
     try:
         document = jiter.from_json(
@@ -146,9 +146,9 @@ def read_answer(  # noqa: PLR0911 - the checks of DESIGN §3, one after the othe
     if echoed != account_id:
         return _failed(Reason.IDENTITY_MISMATCH, "the answer is for another account")
 
-    verdict, overall = _read_score(_find(document, paths.overall))
-    if verdict != "valid":
-        return _failed(_REASON[verdict], f"{verdict}: {'.'.join(paths.overall)}")
+    validity, overall = _read_score(_find(document, paths.overall))
+    if validity != "valid":
+        return _failed(_REASON[validity], f"{validity}: {'.'.join(paths.overall)}")
     answer = Answer(ProcessingStatus.SUCCESSFUL, overall=overall)
     problems = _Problems()
     _read_pillars(document, paths, answer, problems)
@@ -186,7 +186,7 @@ def _describe_status(status: Any) -> str:
     return "not a known word"
 
 
-def _read_score(value: Any) -> tuple[Verdict, int | None]:
+def _read_score(value: Any) -> tuple[Validity, int | None]:
     """A score in hundredths, rounded half up on the digits the API sent."""
     if value is None:
         return "missing", None
@@ -217,12 +217,12 @@ def _read_pillars(
     document: dict[str, Any], paths: AnswerPaths, answer: Answer, problems: _Problems
 ) -> None:
     environmental, social, governance = paths.pillars
-    verdict, answer.environmental = _read_score(_find(document, environmental))
-    problems.check(verdict, environmental)
-    verdict, answer.social = _read_score(_find(document, social))
-    problems.check(verdict, social)
-    verdict, answer.governance = _read_score(_find(document, governance))
-    problems.check(verdict, governance)
+    validity, answer.environmental = _read_score(_find(document, environmental))
+    problems.check(validity, environmental)
+    validity, answer.social = _read_score(_find(document, social))
+    problems.check(validity, social)
+    validity, answer.governance = _read_score(_find(document, governance))
+    problems.check(validity, governance)
 
 
 def _read_date(
@@ -233,16 +233,16 @@ def _read_date(
     day: date,
     max_staleness_days: int,
 ) -> None:
-    verdict, analysis_date = _strict_date(_find(document, paths.analysis_date))
+    validity, analysis_date = _strict_date(_find(document, paths.analysis_date))
     if analysis_date is not None and analysis_date > day:
-        verdict, analysis_date = "invalid", None
-    problems.check(verdict, paths.analysis_date)
+        validity, analysis_date = "invalid", None
+    problems.check(validity, paths.analysis_date)
     answer.analysis_date = analysis_date
     if analysis_date is not None and (age := (day - analysis_date).days) > max_staleness_days:
         problems.found.append((Reason.STALE_ANALYSIS, f"the analysis is {age} days old"))
 
 
-def _strict_date(value: Any) -> tuple[Verdict, date | None]:
+def _strict_date(value: Any) -> tuple[Validity, date | None]:
     if value is None:
         return "missing", None
     is_plausible = type(value) is str and len(value) == len("2026-11-24")
@@ -279,8 +279,8 @@ def _read_focus(
         problems.check("invalid", paths.focus)
         return
     answer.focus = focus
-    verdict, answer.focus_score = _read_score(_find(document, paths.focus_score))
-    problems.check(verdict, paths.focus_score)
+    validity, answer.focus_score = _read_score(_find(document, paths.focus_score))
+    problems.check(validity, paths.focus_score)
 
 
 Reader = Callable[[bytes, str, Focus | None], Answer]

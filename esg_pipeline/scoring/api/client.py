@@ -17,10 +17,10 @@ from yarl import URL
 from esg_pipeline.clock import now_utc
 from esg_pipeline.ratings import Focus, ProcessingStatus, Reason
 from esg_pipeline.scoring.api.answer import Answer, Reader
-from esg_pipeline.scoring.api.transport import is_local_shortage, untrusted
+from esg_pipeline.scoring.api.asked_pause import asked_pause_s
+from esg_pipeline.scoring.api.tls import is_local_shortage, untrusted
 from esg_pipeline.scoring.api.wire import NotHttp, Response, Wire
 from esg_pipeline.scoring.errors import ApiUntrusted
-from esg_pipeline.scoring.throttle import asked_pause_s
 from esg_pipeline.settings import Settings
 
 PLACEHOLDER = "{account_id}"
@@ -35,7 +35,7 @@ _REMAINING = istr("RateLimit-Remaining")
 _X_REMAINING = istr("X-RateLimit-Remaining")
 
 
-class Verdict(Enum):
+class CallOutcome(Enum):
     """What the engine has to do about a call."""
 
     ANSWERED = auto()
@@ -73,8 +73,8 @@ class CallResult:
     pause_s: float | None = None
     stop: ApiUntrusted | None = None
 
-    def __init__(self, verdict: Verdict) -> None:
-        self.verdict = verdict
+    def __init__(self, outcome: CallOutcome) -> None:
+        self.outcome = outcome
 
 
 class ApiClient:
@@ -147,7 +147,7 @@ class ApiClient:
     def _judge(self, response: Response, account_id: str, focus: Focus | None) -> CallResult:
         status = response.status
         if status in self._throttle_statuses:
-            result = _result(Verdict.THROTTLED, Reason.RATE_LIMITED, status)
+            result = _result(CallOutcome.THROTTLED, Reason.RATE_LIMITED, status)
             result.pause_s = asked_pause_s(response.headers, now=now_utc())
             return result
         if not 200 <= status < 300:  # noqa: PLR2004
@@ -159,7 +159,7 @@ class ApiClient:
         answer = self._read(response.body, account_id, focus)
         if answer.reason is Reason.UNREADABLE_RESPONSE:
             return _failed(Reason.UNREADABLE_RESPONSE, status, answer.message)
-        result = CallResult(Verdict.ANSWERED)
+        result = CallResult(CallOutcome.ANSWERED)
         result.answer = answer
         result.http_status = status
         if answer.status is ProcessingStatus.FAILED:
@@ -183,10 +183,10 @@ class ApiClient:
 
 def _judge_error(status: int, headers: Mapping[str, str]) -> CallResult:
     if status == 401:  # noqa: PLR2004
-        return _result(Verdict.UNAUTHORIZED, Reason.UNAUTHORIZED, status)
+        return _result(CallOutcome.UNAUTHORIZED, Reason.UNAUTHORIZED, status)
     is_retried = status in RETRIED_STATUSES
-    verdict = Verdict.FAILED if is_retried else Verdict.REFUSED
-    result = _result(verdict, _error_reason(status), status)
+    outcome = CallOutcome.FAILED if is_retried else CallOutcome.REFUSED
+    result = _result(outcome, _error_reason(status), status)
     result.is_outage = status >= 500  # noqa: PLR2004
     if is_retried and hdrs.RETRY_AFTER in headers:
         result.pause_s = asked_pause_s(headers, now=now_utc())
@@ -209,17 +209,17 @@ def _error_reason(status: int) -> Reason:
 
 def _transport_failed(error: Exception) -> CallResult:
     if is_local_shortage(error):
-        return _result(Verdict.NOT_SENT, Reason.CONNECTION)
+        return _result(CallOutcome.NOT_SENT, Reason.CONNECTION)
     if stop := untrusted(error, "ESG_API_URL"):
-        result = _result(Verdict.UNTRUSTED, Reason.CONNECTION)
+        result = _result(CallOutcome.UNTRUSTED, Reason.CONNECTION)
         result.stop = stop
         return result
     message = f"no connection ({type(error).__name__})"
     return _failed(Reason.CONNECTION, None, message, is_outage=True)
 
 
-def _result(verdict: Verdict, reason: Reason, http_status: int | None = None) -> CallResult:
-    result = CallResult(verdict)
+def _result(outcome: CallOutcome, reason: Reason, http_status: int | None = None) -> CallResult:
+    result = CallResult(outcome)
     result.reason = reason
     result.http_status = http_status
     result.message = "" if http_status is None else f"HTTP {http_status}"
@@ -229,7 +229,7 @@ def _result(verdict: Verdict, reason: Reason, http_status: int | None = None) ->
 def _failed(
     reason: Reason, http_status: int | None, message: str, *, is_outage: bool = False
 ) -> CallResult:
-    result = _result(Verdict.FAILED, reason, http_status)
+    result = _result(CallOutcome.FAILED, reason, http_status)
     result.message = message
     result.is_outage = is_outage
     return result

@@ -18,7 +18,7 @@ import aiohttp
 import jiter
 from pydantic import SecretStr
 
-from esg_pipeline.scoring.api.transport import HEADERS, open_connector, untrusted
+from esg_pipeline.scoring.api.tls import HEADERS, open_connector, untrusted
 from esg_pipeline.scoring.errors import ApiUnauthorized
 from esg_pipeline.settings import Settings
 

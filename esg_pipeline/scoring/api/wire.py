@@ -20,7 +20,7 @@ from aiohttp.http import HttpProcessingError
 from aiohttp.streams import StreamReader
 from yarl import URL
 
-from esg_pipeline.scoring.api.transport import HEADERS, open_connector
+from esg_pipeline.scoring.api.tls import HEADERS, open_connector
 from esg_pipeline.settings import Settings
 
 MAX_BODY_BYTES = 1024 * 1024

@@ -6,21 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esg_pipeline.scoring.pacer import Schedule
+from esg_pipeline.scoring.pace import CallTimes
 
 
-def run(schedule: Schedule, wake_late_s: list[float], seconds: float) -> list[float]:
+def run(times: CallTimes, wake_late_s: list[float], seconds: float) -> list[float]:
     """Let callers call as often as they may, each timer as late as told; the times of calls."""
-    return run_from(schedule, 0.0, seconds, wake_late_s)
+    return run_from(times, 0.0, seconds, wake_late_s)
 
 
-def run_from(schedule: Schedule, now: float, until: float, wake_late_s: list[float]) -> list[float]:
+def run_from(times: CallTimes, now: float, until: float, wake_late_s: list[float]) -> list[float]:
     """The same, from a time on."""
     starts, wakes = [], 0
     while now < until:
-        start = schedule.next_start()
+        start = times.next_start()
         if start <= now:
-            schedule.take(now)
+            times.take(now)
             starts.append(now)
             continue
         now = start + wake_late_s[wakes % len(wake_late_s)]
@@ -37,13 +37,13 @@ LATE = st.lists(st.floats(0, 0.2), min_size=1, max_size=20)
 
 @given(st.sampled_from([1, 2, 3, 7, 10, 50, 500]), LATE)
 def test_no_second_ever_has_more_calls_than_the_limit(limit, wake_late_s):
-    starts = run(Schedule(limit, 0.0), wake_late_s, 3.0)
+    starts = run(CallTimes(limit, 0.0), wake_late_s, 3.0)
     assert most_in_a_second(starts) <= limit
 
 
 @given(st.sampled_from([2, 10, 50, 500]), st.lists(st.floats(-0.004, 0.004), min_size=1))
 def test_a_network_that_moves_calls_by_4_ms_breaks_no_limit(limit, jitter_s):
-    starts = run(Schedule(limit, 0.0), [0.0005], 3.0)
+    starts = run(CallTimes(limit, 0.0), [0.0005], 3.0)
     arrivals = sorted(at + jitter_s[n % len(jitter_s)] for n, at in enumerate(starts))
     assert most_in_a_second(arrivals) <= limit
 
@@ -51,93 +51,93 @@ def test_a_network_that_moves_calls_by_4_ms_breaks_no_limit(limit, jitter_s):
 @pytest.mark.parametrize("limit", [1, 10, 50, 500, 2000])
 @pytest.mark.parametrize("late_ms", [0, 1, 5, 9])
 def test_timers_that_are_a_little_late_cost_nothing(limit, late_ms):
-    starts = run(Schedule(limit, 0.0), [late_ms / 1000], 20.0)
+    starts = run(CallTimes(limit, 0.0), [late_ms / 1000], 20.0)
     assert len(starts) >= 0.98 * limit * 20
 
 
 def test_a_long_stall_is_not_made_up_for():
-    schedule = Schedule(100, 0.0)
-    run(schedule, [0.001], 1.0)
+    times = CallTimes(100, 0.0)
+    run(times, [0.001], 1.0)
     starts = []
-    while schedule.next_start() <= 5.0:
-        schedule.take(5.0)
+    while times.next_start() <= 5.0:
+        times.take(5.0)
         starts.append(5.0)
     assert len(starts) <= 2  # 10 ms of budget, not four seconds' worth
 
 
 def test_a_fractional_limit_is_spaced_evenly():
-    starts = run(Schedule(0.5, 0.0), [0.0], 11.0)
+    starts = run(CallTimes(0.5, 0.0), [0.0], 11.0)
     assert [round(at) for at in starts] == [0, 2, 4, 6, 8, 10]
 
 
 def test_calls_that_waited_for_a_connection_count_from_when_they_left():
-    schedule = Schedule(10, 0.0)
+    times = CallTimes(10, 0.0)
     for _ in range(10):
-        number = schedule.take(0.0)
-        schedule.correct(number, 0.7)
-    assert schedule.next_start() >= 1.7
+        number = times.take(0.0)
+        times.correct(number, 0.7)
+    assert times.next_start() >= 1.7
 
 
 def test_a_pause_stops_everybody_until_its_end():
-    schedule = Schedule(100, 0.0)
-    schedule.pause(30.0)
-    schedule.pause(10.0)
-    assert schedule.next_start() == 30.0
+    times = CallTimes(100, 0.0)
+    times.pause(30.0)
+    times.pause(10.0)
+    assert times.next_start() == 30.0
 
 
 def test_a_throttle_lowers_the_rate_once_for_all_calls_that_were_in_flight():
-    schedule = Schedule(100, 0.0)
-    assert schedule.slow_down(1.0, called_at=0.9)
-    once = schedule.rate
-    assert not schedule.slow_down(1.01, called_at=0.95)
-    assert schedule.rate == once < 100
-    assert schedule.slow_down(3.0, called_at=2.0)
-    assert schedule.rate < once
+    times = CallTimes(100, 0.0)
+    assert times.slow_down(1.0, called_at=0.9)
+    once = times.rate
+    assert not times.slow_down(1.01, called_at=0.95)
+    assert times.rate == once < 100
+    assert times.slow_down(3.0, called_at=2.0)
+    assert times.rate < once
 
 
-def throttled_share_and_use(schedule: Schedule, allowed: int, seconds: int) -> tuple[int, int]:
+def throttled_share_and_use(times: CallTimes, allowed: int, seconds: int) -> tuple[int, int]:
     """Call a server that lets so many calls through a second; (throttles, accepted)."""
     throttles = accepted = 0
     through: list[float] = []
     for tick in range(seconds * 1000):
         now = tick / 1000
         if tick % 1000 == 0:
-            schedule.tick(now)
-        while schedule.next_start() <= now:
-            schedule.take(now)
+            times.tick(now)
+        while times.next_start() <= now:
+            times.take(now)
             through = [at for at in through if at > now - 1]
             if len(through) < allowed:
                 through.append(now)
-                schedule.accept()
+                times.accept()
                 accepted += 1
             else:
                 throttles += 1
-                schedule.slow_down(now, called_at=now)
-                schedule.pause(now + 1)
+                times.slow_down(now, called_at=now)
+                times.pause(now + 1)
     return throttles, accepted
 
 
 def test_a_limit_cut_to_a_tenth_is_found_within_seconds_and_left_again():
-    schedule = Schedule(50, 0.0)
-    throttles, accepted = throttled_share_and_use(schedule, 5, 60)
+    times = CallTimes(50, 0.0)
+    throttles, accepted = throttled_share_and_use(times, 5, 60)
     assert throttles <= 30
     assert accepted >= 0.5 * 5 * 60
-    assert schedule.rate <= 15
+    assert times.rate <= 15
     for second in range(60, 90):
-        schedule.tick(float(second))
-    assert schedule.rate == 50
+        times.tick(float(second))
+    assert times.rate == 50
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.booleans()), max_size=60))
 def test_the_rate_stays_between_its_bounds(events):
-    schedule, now = Schedule(50, 0.0), 0.0
+    times, now = CallTimes(50, 0.0), 0.0
     for wait, is_throttle in events:
         now += wait
         if is_throttle:
-            schedule.slow_down(now, called_at=now)
+            times.slow_down(now, called_at=now)
         else:
-            schedule.tick(now)
-        assert 0.5 <= schedule.rate <= 50
+            times.tick(now)
+        assert 0.5 <= times.rate <= 50
 
 
 @given(
@@ -146,11 +146,11 @@ def test_the_rate_stays_between_its_bounds(events):
 )
 def test_a_limit_that_changes_is_kept_in_every_second(changes, wake_late_s):
     """In every second there are no more calls than the highest limit that was in force in it."""
-    schedule, now, starts, limits = Schedule(50, 0.0), 0.0, [], []
+    times, now, starts, limits = CallTimes(50, 0.0), 0.0, [], []
     for seconds, limit in changes:
-        schedule.set_limit(limit)
+        times.set_limit(limit)
         limits.append((now, limit))
-        starts += run_from(schedule, now, now + seconds, wake_late_s)
+        starts += run_from(times, now, now + seconds, wake_late_s)
         now += seconds
     for at in starts:
         in_force = [
@@ -162,8 +162,8 @@ def test_a_limit_that_changes_is_kept_in_every_second(changes, wake_late_s):
 
 
 def test_without_a_share_of_the_limit_no_call_may_start():
-    schedule = Schedule(10, 0.0)
-    schedule.set_limit(0)
-    assert schedule.next_start() == float("inf")
-    schedule.set_limit(10)
-    assert schedule.next_start() <= 1e6
+    times = CallTimes(10, 0.0)
+    times.set_limit(0)
+    assert times.next_start() == float("inf")
+    times.set_limit(10)
+    assert times.next_start() <= 1e6

@@ -8,7 +8,7 @@ from yarl import URL
 
 from esg_pipeline.scoring.api.client import NO_ACCOUNT, PLACEHOLDER
 from esg_pipeline.scoring.api.credentials import open_credentials
-from esg_pipeline.scoring.api.transport import untrusted
+from esg_pipeline.scoring.api.tls import untrusted
 from esg_pipeline.scoring.api.wire import Wire
 from esg_pipeline.scoring.errors import ApiUnauthorized, ScoringStopped
 from esg_pipeline.settings import Settings

@@ -18,8 +18,8 @@ import uvloop
 from esg_pipeline.clock import now_utc
 from esg_pipeline.scoring.checkpoint import Checkpoint, CheckpointThread
 from esg_pipeline.scoring.engine import STOP_SETTLE_S, Engine
-from esg_pipeline.scoring.outcome import Progress, ScoringOutcome
-from esg_pipeline.scoring.work import ResumeState
+from esg_pipeline.scoring.tally import Progress, ScoringOutcome
+from esg_pipeline.scoring.work_list import ResumeState
 from esg_pipeline.settings import Settings
 
 log = logging.getLogger("esg_pipeline.scoring")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esg_pipeline.ratings import ACCOUNTS_SCHEMA, Focus, Reason
-from esg_pipeline.scoring.work import WorkList
+from esg_pipeline.scoring.work_list import WorkList
 
 
 def work_list(

@@ -8,12 +8,12 @@ nothing (HEAD) goes first.
 import logging
 from collections.abc import Awaitable, Callable
 
-from esg_pipeline.scoring.api.client import ApiClient, CallResult, Verdict
+from esg_pipeline.scoring.api.client import ApiClient, CallOutcome, CallResult
 from esg_pipeline.scoring.api.credentials import Bearer, Credentials
 from esg_pipeline.scoring.breaker import Breaker
 from esg_pipeline.scoring.feeder import Feeder
-from esg_pipeline.scoring.pacer import Pacer
-from esg_pipeline.scoring.work import Item, WorkList
+from esg_pipeline.scoring.pace import Pacer
+from esg_pipeline.scoring.work_list import Item, WorkList
 
 log = logging.getLogger("esg_pipeline.scoring")
 
@@ -85,7 +85,7 @@ class Prober:
             self._feeder.give_back(items)
             return
         result = await self._call(items[0], number, bearer)
-        if result.is_outage or result.verdict is Verdict.NOT_SENT:
+        if result.is_outage or result.outcome is CallOutcome.NOT_SENT:
             self._breaker.probe_failed(self._clock())
             return
         log.warning("API is back; calls go on")

@@ -3,7 +3,7 @@
 import pytest
 
 from esg_pipeline.scoring import ApiUnauthorized, check_api
-from esg_pipeline.scoring.api.reach import ApiUnreachable
+from esg_pipeline.scoring.api.reachable import ApiUnreachable
 from esg_pipeline_tests.scoring.raw_api import response
 
 

@@ -1,6 +1,6 @@
 """Spaces the calls: one smooth budget for all workers, so that no sliding second has too many.
 
-`Schedule` is the arithmetic, without a clock or an event loop; `Pacer` makes a worker wait by it.
+`CallTimes` is the arithmetic, without a clock or an event loop; `Pacer` makes a worker wait by it.
 Neither knows what a call is.
 """
 
@@ -26,7 +26,7 @@ PROOF_S = 10
 RAMP_FROM_SHARE = 0.25
 
 
-class Schedule:
+class CallTimes:
     """When the next call may start: evenly spaced (GCRA), and never over the limit in a window.
 
     Spacing alone would let the catch-up allowance exceed the limit within a second, so the time
@@ -124,7 +124,7 @@ class Pacer:
 
     def __init__(self, limit: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self.schedule = Schedule(limit, clock())
+        self.schedule = CallTimes(limit, clock())
 
     def start_now(self) -> int | None:
         """Book a call if one may start at once; returns its number, else None."""

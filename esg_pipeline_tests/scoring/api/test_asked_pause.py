@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from esg_pipeline.scoring.throttle import asked_pause_s
+from esg_pipeline.scoring.api.asked_pause import asked_pause_s
 
 NOW = datetime(2026, 11, 24, 11, 0, tzinfo=UTC)
 EPOCH = int(NOW.timestamp())

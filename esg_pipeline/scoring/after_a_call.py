@@ -10,15 +10,15 @@ from collections.abc import Callable
 from datetime import datetime
 
 from esg_pipeline.ratings import ProcessingStatus, Rating, Reason
-from esg_pipeline.scoring.api.client import CallResult, Verdict
+from esg_pipeline.scoring.api.client import CallOutcome, CallResult
 from esg_pipeline.scoring.api.credentials import Bearer, Credentials
 from esg_pipeline.scoring.breaker import Breaker, Evidence
 from esg_pipeline.scoring.checkpoint import CheckpointThread
 from esg_pipeline.scoring.errors import ApiUnauthorized
-from esg_pipeline.scoring.outcome import Tally
-from esg_pipeline.scoring.pacer import Schedule
+from esg_pipeline.scoring.pace import CallTimes
 from esg_pipeline.scoring.refusals import Refusals
-from esg_pipeline.scoring.work import Item, WorkList
+from esg_pipeline.scoring.tally import Tally
+from esg_pipeline.scoring.work_list import Item, WorkList
 from esg_pipeline.settings import Settings
 
 log = logging.getLogger("esg_pipeline.scoring")
@@ -41,7 +41,7 @@ class Settler:
         work: WorkList,
         checkpoint: CheckpointThread,
         breaker: Breaker,
-        schedule: Schedule,
+        schedule: CallTimes,
         credentials: Credentials,
         settings: Settings,
         calls_end_at: datetime,
@@ -75,28 +75,28 @@ class Settler:
         Raises:
             ApiUnauthorized, ApiUntrusted: the run must stop.
         """
-        if log.isEnabledFor(logging.DEBUG) and result.verdict is not Verdict.ANSWERED:
+        if log.isEnabledFor(logging.DEBUG) and result.outcome is not CallOutcome.ANSWERED:
             self._log_attempt(item, result)
-        match result.verdict:
-            case Verdict.ANSWERED:
+        match result.outcome:
+            case CallOutcome.ANSWERED:
                 self._answered(item, result, called_at)
-            case Verdict.FAILED:
+            case CallOutcome.FAILED:
                 self._failed(item, result)
-            case Verdict.REFUSED if result.reason is Reason.UNAUTHORIZED:
+            case CallOutcome.REFUSED if result.reason is Reason.UNAUTHORIZED:
                 self._refused(item, result)
-            case Verdict.REFUSED:
+            case CallOutcome.REFUSED:
                 self._credentials_accepted()
                 self._fail(item, result)
-            case Verdict.THROTTLED:
+            case CallOutcome.THROTTLED:
                 self._throttled(item, result, called_at)
-            case Verdict.UNAUTHORIZED:
+            case CallOutcome.UNAUTHORIZED:
                 self._unauthorized(item, result, bearer)
-            case Verdict.NOT_SENT | Verdict.UNTRUSTED:
+            case CallOutcome.NOT_SENT | CallOutcome.UNTRUSTED:
                 self.give_back(item)
                 if result.stop is not None:
                     raise result.stop
                 return None
-        if result.pause_s is not None and result.verdict is not Verdict.THROTTLED:
+        if result.pause_s is not None and result.outcome is not CallOutcome.THROTTLED:
             self._schedule.pause(self._clock() + self._believed_s(result.pause_s))
         return self._evidence(item, result)
 
@@ -111,7 +111,7 @@ class Settler:
 
     def _answered(self, item: Item, result: CallResult, called_at: float) -> None:
         answer = result.answer
-        assert answer is not None  # noqa: S101 - the verdict says so
+        assert answer is not None  # noqa: S101 - the outcome says so
         self._credentials_accepted()
         self._schedule.accept()
         if called_at >= self._schedule.paused_until:
@@ -266,7 +266,7 @@ class Settler:
         self, item: Item, reason: Reason | None, http_status: int | None, message: str
     ) -> None:
         """Make an account Failed without another call."""
-        result = CallResult(Verdict.REFUSED)
+        result = CallResult(CallOutcome.REFUSED)
         result.reason, result.http_status, result.message = reason, http_status, message
         self._work.note_answered(item.row)
         self._checkpoint.add(self._failed_rating(item, result))
@@ -276,7 +276,7 @@ class Settler:
             "account %a: attempt %d: %s (%s)",
             item.account_id,
             self._work.attempts[item.row],
-            result.verdict.name.lower(),
+            result.outcome.name.lower(),
             result.message,
         )
 
