@@ -6,7 +6,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.dagster_home
 export DAGSTER_DISABLE_TELEMETRY := yes
 .DEFAULT_GOAL := help
 
-.PHONY: help demo ui fmt test mutants lint lock docs bench clean
+.PHONY: help demo ui fmt test mutants lint lock docs wheel image bench clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,10 +34,11 @@ fmt: $(VENV)/.dev  ## Format, and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lint: $(VENV)/.dev  ## Format, lint, types
+lint: $(VENV)/.dev  ## Format, lint, types, no secrets
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	.ci/secrets
 
 test: lint  ## Lint, types and all tests
 	$(BIN)/python -m pytest -m "not alone"
@@ -52,6 +53,12 @@ lock: $(VENV)/.dev  ## Renew the lock files (needs uv); UPGRADE=--upgrade takes 
 
 docs: $(VENV)/.dev  ## Build the guides into site/
 	$(BIN)/mkdocs build --strict
+
+wheel: $(VENV)/.run  ## Build the wheel into dist/
+	$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps --no-build-isolation -w dist .
+
+image:  ## Build the image (needs docker); IMAGE=name:tag
+	docker build -f deploy/kubernetes/Dockerfile -t $(or $(IMAGE),esg-pipeline) .
 
 bench: $(VENV)/.run  ## Measure against others (needs Debian's nginx-light and libnginx-mod-http-echo)
 	@test -x $(VENV)/peers/bin/python || $(PYTHON) -m venv $(VENV)/peers
