@@ -1,7 +1,7 @@
 """The business day in Central Time: which date it is, when it starts, when it must be over.
 
 Everything is computed from the date, so that both DST days have their 05:00 and 09:00 local
-(DESIGN §2, §7). Nothing here reads the clock: `now` is an argument.
+(docs/design.md#deadline). Nothing here reads the clock: `now` is an argument.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ CENTRAL = ZoneInfo("America/Chicago")
 SCHEDULED_START = time(5, 0)
 START_WATCH = time(5, 15)
 MANUAL_RUN_TIME = timedelta(hours=4)
-"""What a manual run outside the window gets from its start (DESIGN §7)."""
+"""What a manual run outside the window gets from its start (docs/design.md#deadline)."""
 
 
 def now_utc() -> datetime:
@@ -48,7 +48,7 @@ class RunWindow:
 
 
 class WindowHasPassed(Exception):
-    """A scheduled run started after its deadline (DESIGN §2): it must refuse."""
+    """A scheduled run started after its deadline: it must refuse (docs/design.md#deadline)."""
 
 
 def run_window(

@@ -19,7 +19,7 @@ class Focus(StrEnum):
 
 
 class ProcessingStatus(StrEnum):
-    """The words of the report's last column (DESIGN §3)."""
+    """The words of the report's last column (docs/design.md#processing-status)."""
 
     SUCCESSFUL = "Successful"
     PARTIAL = "Partial"
@@ -27,7 +27,7 @@ class ProcessingStatus(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why an account is not Successful, as the error log spells it (DESIGN §3)."""
+    """Why an account is not Successful, as the error log spells it (docs/design.md#error-log)."""
 
     TIMEOUT = "timeout"
     CONNECTION = "connection"
@@ -126,5 +126,5 @@ RATINGS_SCHEMA = pa.schema(
 
 
 def file_stem(business_date: date) -> str:
-    """The start of every delivered file's name (DESIGN §3)."""
+    """The start of every delivered file's name (docs/design.md#report)."""
     return f"FirmESGRatings_{business_date:%Y%m%d}"

@@ -1,7 +1,7 @@
 """Every setting of the pipeline: name, type, unit, default and the error a wrong value gets.
 
-Values come from the environment or a `.env` file in the current folder (DESIGN §4). This module
-reads settings and nothing else: it opens no connection, and it never prints a secret.
+Values come from the environment or a `.env` file in the current folder (docs/design.md#settings).
+This module reads settings and nothing else: it opens no connection, and it never prints a secret.
 """
 
 import difflib

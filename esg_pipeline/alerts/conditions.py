@@ -1,4 +1,5 @@
-"""The ten conditions people hear about: what each means, who hears it, what ends it (DESIGN §9).
+"""The ten conditions people hear about: what each means, who hears it, what ends it
+(docs/design.md#alerts).
 
 One rule for each, on one page. Nothing here decides that a condition is met, and nothing here
 sends; a rule holds words and routing only.

@@ -1,4 +1,4 @@
-"""What goes into the outbox: conditions raised, cured, recovered from (DESIGN §9).
+"""What goes into the outbox: conditions raised, cured, recovered from (docs/design.md#alerts).
 
 One row a date and condition in the ledger, written in the caller's transaction if there is one,
 so that the fact and its alert exist together or not at all. Nothing here sends.

@@ -1,7 +1,7 @@
-"""The command line (DESIGN §5): each command's words, its exit code, and its text for people.
+"""The command line: each command's words, its exit code, and its text for people.
 
 A command says what happened and what to do, in that order; a stack trace never comes first.
-Nothing is decided here that the job decides for itself.
+Nothing is decided here that the job decides for itself. Contract: docs/design.md#command-line.
 """
 
 import click

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class ExitCode(IntEnum):
-    """What the command line returns (DESIGN §5)."""
+    """What the command line returns (docs/design.md#command-line)."""
 
     DELIVERED = 0
     FAILED = 1

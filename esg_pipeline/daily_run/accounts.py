@@ -24,7 +24,7 @@ from esg_pipeline.settings import Settings
 log = logging.getLogger(__name__)
 
 SOURCE_PATIENCE = timedelta(minutes=30)
-"""How long a scheduled run waits for an account source that is down (FAULTS B3)."""
+"""How long a scheduled run waits for an account source that is down (docs/faults.md#b3)."""
 
 
 class AccountListHeld(Exception):
@@ -65,7 +65,7 @@ def freeze_accounts(
         DeliveryError: the store cannot be used.
         AccountSourceError: the source is down or its list is wrong.
         AccountListHeld: the list shrank by more than `ESG_ACCOUNTS_MAX_DROP` and nobody
-            released it (DESIGN §4).
+            released it (docs/design.md#account-list).
     """
     open_signer(settings.keys_folder)
     store.preflight()

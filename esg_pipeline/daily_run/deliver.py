@@ -36,7 +36,7 @@ MANIFEST_CHANGES = 1000
 
 
 class DeadlineExceeded(Exception):
-    """The time of the run was over before its report was before the readers (DESIGN §2)."""
+    """The time of the run was over before its report was published (docs/design.md#deadline)."""
 
 
 @dataclass(frozen=True, slots=True)

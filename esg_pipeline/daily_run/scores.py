@@ -29,7 +29,7 @@ def score_edition(
     """Ask for what the edition still misses; give every account's rating (RATINGS_SCHEMA).
 
     Accounts that were not reached in time become Failed with reason `deadline`. After each run of
-    the edition that was out of memory, half as many calls are made at once (FAULTS F4).
+    the edition that was out of memory, half as many calls are made at once (docs/faults.md#f4).
 
     Raises:
         NotBegun: the accounts are not the frozen list of the edition.

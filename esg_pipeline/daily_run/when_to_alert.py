@@ -1,7 +1,7 @@
 """When a day's run raises which alert; the alerts themselves are `alerts/`.
 
-A rule here turns facts of the run into a condition of DESIGN §9. It writes to the outbox and sends
-nothing, and no trouble with alerts ever changes how a run ends.
+A rule here turns facts of the run into a condition (docs/design.md#alerts). It writes to the outbox
+and sends nothing, and no trouble with alerts ever changes how a run ends.
 """
 
 import logging

@@ -171,7 +171,7 @@ def one_result_per_account(accounts: pa.Table, ratings: pa.Table) -> dg.AssetChe
 
 
 def failure_share(ratings: pa.Table, threshold: float) -> dg.AssetCheckResult:
-    """Judge Failed / all accounts; the rule is strictly more than the threshold (DESIGN §3)."""
+    """Judge the share of Failed accounts (docs/design.md#failure-share)."""
     counts = count_statuses(ratings)
     total, failed = sum(counts.values()), counts[ProcessingStatus.FAILED]
     return dg.AssetCheckResult(

@@ -1,4 +1,4 @@
-"""The manifest: the signed statement of what was delivered (DESIGN §3).
+"""The manifest: the signed statement of what was delivered (docs/design.md#manifest).
 
 Plain JSON, so that anybody can read and check it: it holds hashes, counts and account ids, never an
 account name or a score. The signature is Ed25519 over the canonical JSON (keys sorted, no spaces,

@@ -1,9 +1,9 @@
-"""The delivery protocol (DESIGN §8): finished files to their readers, whole or not at all.
+"""The delivery protocol: finished files to their readers, whole or not at all.
 
-staged names → read back, decrypt, compare hashes and counts → `editions/` → readers' names →
-manifest last. Whatever cuts it, a readers' name holds the last good file or the new whole one, and
-the next delivery of the same edition finishes the work. An edition that was once whole is never
-changed.
+The steps are those of docs/design.md#delivery: staged names → read back, decrypt, compare hashes
+and counts → `editions/` → readers' names → manifest last. Whatever cuts it, a readers' name holds
+the last good file or the new whole one, and the next delivery of the same edition finishes the
+work. An edition that was once whole is never changed.
 """
 
 import hashlib

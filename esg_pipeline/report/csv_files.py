@@ -1,4 +1,4 @@
-"""The bytes of the report and of the error log (DESIGN §3).
+"""The bytes of the report and of the error log (docs/design.md#report).
 
 RFC 4180: CRLF after every line, quotes only around fields that hold a comma, a quote, CR or LF
 (and around an empty text, so that it is not taken for a missing one). UTF-8. `N/A` for missing.
@@ -18,8 +18,8 @@ from esg_pipeline.report.schema import ACCOUNT_ID, ACCOUNT_NAME
 
 MISSING = "N/A"
 FORMULA_START = r"^\x00*[=+\-@\t\r]"
-"""What a spreadsheet takes for the start of a formula (DESIGN §3, OWASP ASVS 1.2.10); LibreOffice
-drops a NUL before it."""
+"""What a spreadsheet takes for the start of a formula (OWASP ASVS 1.2.10, docs/design.md#report);
+LibreOffice drops a NUL before it."""
 
 
 def format_report(report: pa.Table, *, bom: bool = False, formula_guard: bool = True) -> bytes:

@@ -119,7 +119,7 @@ REPORT_SCHEMA = pa_check.DataFrameSchema(
     ordered=True,
     name="FirmESGRatings",
 )
-"""DESIGN §3. The order of the columns is the order in the file."""
+"""docs/design.md#report. The order of the columns is the order in the file."""
 
 REPORT_ARROW_SCHEMA = pa.schema(
     [

@@ -1,7 +1,7 @@
 """The ESG Portfolio Analysis API of the simulated firm, and the record of what it was asked.
 
-It answers by DESIGN §3, misbehaves only as `behaviour` says, and writes down every call before
-it judges it. It knows nothing of the pipeline.
+It answers by docs/api-contract.md, misbehaves only as `behaviour` says, and writes down every call
+before it judges it. It knows nothing of the pipeline.
 """
 
 import asyncio
@@ -170,7 +170,7 @@ class EsgApi(web.Server):
 
 
 def read_request(request: web.BaseRequest, body: bytes) -> Asked:
-    """Read what a request asks for, in the POST or the GET form (DESIGN §3).
+    """Read what a request asks for, in either form of docs/api-contract.md#the-request.
 
     Raises:
         InvalidRequest: with the status it deserves.

@@ -23,7 +23,7 @@ SHARE_WITH_FOCUS = 0.7
 def expected_answer(
     account_id: str, analysis_date: date, primary_esg_focus: str | None
 ) -> dict[str, Any]:
-    """Give the right answer of the API for one account (DESIGN §3, the default paths).
+    """Give the right answer of the API for one account (docs/api-contract.md#the-answer).
 
     Scores stay within 0.8 points of a base that is the account's for ever, so that a normal day
     looks like the day before. Without a focus, the API picks one for every second account and

@@ -23,7 +23,7 @@ class Evidence(Enum):
 
 
 class Breaker:
-    """Open means: the API is down, make no calls but probes (DESIGN §7).
+    """Open means: the API is down, make no calls but probes (docs/design.md#outage).
 
     Opens when at least 80 % of the last 50 calls say down. Accounts that always fail would look
     like an outage once only they are left: when most of the evidence is doubtful, the first
@@ -90,7 +90,7 @@ class Breaker:
 
 
 class RetryBudget:
-    """Keeps retries to a share of the calls while first attempts remain (DESIGN §7)."""
+    """Keeps retries to a share of the calls while first ones remain (docs/design.md#retries)."""
 
     SHARE = 0.1
 

@@ -273,7 +273,7 @@ class Engine:
             self._ready.wake_one()
 
     def _retires(self) -> bool:
-        """The machine is short of sockets: one worker less, but never none (FAULTS C8)."""
+        """The machine is short of sockets: one worker less, but never none (docs/faults.md#c8)."""
         self._pacer.schedule.pause(self._clock() + 1)
         if self._workers == 1:
             return False

@@ -1,7 +1,7 @@
 """Scores all accounts of a day: the engine in a thread of its own, and whoever waits for it.
 
 The caller's thread only waits, so that an interrupt or the deadline reaches it whatever the event
-loop does (DESIGN §7, FAULTS H2). No rule of scoring is decided here.
+loop does (docs/design.md#scoring, docs/faults.md#h2). No rule of scoring is decided here.
 """
 
 import asyncio

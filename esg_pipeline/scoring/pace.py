@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 
 CATCH_UP_S = 0.010
-"""Budget a late timer may catch up: 10 ms gave no refusals at nginx, 16 ms did (DESIGN §10)."""
+"""Budget that a late timer may catch up; 16 ms were too much (docs/design.md#measured)."""
 JITTER_SHARE = 0.008
 """Each window of `limit` calls is stretched by this, so that calls which the network pushes
 together by up to 8 ms still fit into the server's second."""

@@ -1,4 +1,5 @@
-"""Finds out whether an API that was down is back, with as few calls as possible (DESIGN §7).
+"""Finds out whether an API that was down is back, with as few calls as possible
+(docs/design.md#probes).
 
 A probe is a real call of the account with the most attempts left. Where that would cost an
 account its last attempt, or where the accounts themselves are suspected, a request that asks for

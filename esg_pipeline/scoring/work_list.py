@@ -1,7 +1,7 @@
 """Which account is called next, and how many attempts each has spent.
 
 An account during whose calls runs died is in quarantine: it may be what kills them, so it is
-called last and alone, where another death costs nobody else an attempt (FAULTS F11).
+called last and alone, where another death costs nobody else an attempt (docs/faults.md#f11).
 
 Kept in flat columns over the sorted account list, a few bytes an account, so that a million fit.
 Nothing here waits, calls, or writes to disk.

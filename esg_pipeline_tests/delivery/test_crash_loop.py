@@ -1,7 +1,8 @@
 """Whatever cuts a delivery, at whichever system call, readers lose nothing and a rerun finishes.
 
 The delivery is killed at every write, fsync, rename, link, unlink, mkdir and chmod (strace injects
-the signal), and each of them fails once with an error of the disk (FAULTS §3).
+the signal), and each of them fails once with an error of the disk
+(docs/faults.md#the-crash-loop).
 """
 
 import os

@@ -11,6 +11,8 @@ from esg_pipeline_tests.docs.pages import DOCS, ROOT, anchors, check_proofs, rea
 LOOKED_AT = ("esg_pipeline", "esg_pipeline_tests", "benchmarks", "deploy", "docs", ".github", ".ci")
 TEXTS = {".py", ".md", ".sql", ".j2", ".css", ".yaml", ".yml", ".toml", ".service", ".timer", ""}
 REFERENCE = re.compile(r"\bdocs/([\w-]+\.md)(?:#([\w-]+))?")
+OUTSIDE = re.compile(r"\b(?:DESIGN|FAULTS|REPORTS|STYLE)(?:\.md| §| [A-N]\d).*")
+"""A reference to a document that is not in the repository."""
 FAMILIES = re.findall(r"^## (([A-N])\. .+)$", read(DOCS / "faults.md"), re.MULTILINE)
 
 
@@ -43,6 +45,17 @@ def test_every_reference_leads_to_a_page_and_a_place():
 def test_a_dangling_reference_is_found(place):
     text = f"Fenced (docs/{place}), as docs/design.md#lease and docs/faults.md#f5 say."
     assert dangling(text) == [f"docs/{place}"]
+
+
+def test_no_reference_leads_out_of_the_repository():
+    wrong = {path: found for path in texts() if (found := OUTSIDE.findall(path.read_text("utf-8")))}
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("reference", ["DESIGN" + " §3", "FAULTS" + " L2, L3", "STYLE" + ".md"])
+def test_a_reference_out_of_the_repository_is_found(reference):
+    assert OUTSIDE.findall(f"How it is written ({reference}).") == [f"{reference})."]
+    assert OUTSIDE.findall("from esg_pipeline.sandbox.faults import " + "FAULTS") == []
 
 
 @pytest.mark.parametrize(("heading", "letter"), FAMILIES, ids=[each[1] for each in FAMILIES])

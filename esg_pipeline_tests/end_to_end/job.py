@@ -109,7 +109,7 @@ ESG_CELLS = (
 
 
 def check_invariants(delivery: Delivery, accounts: int, sandbox: Sandbox | None = None) -> None:
-    """What must hold whatever broke (FAULTS §1): I1, I2, I3."""
+    """What must hold whatever broke: rows, values, calls (docs/faults.md#rows)."""
     rows = read_rows(delivery.csv)
     ids = [row["Account ID"] for row in rows]
     assert len(ids) == len(set(ids)) == accounts

@@ -1,4 +1,4 @@
-"""A real scoring with names and a token that must be nowhere in its log (FAULTS L2, L3)."""
+"""A real scoring with names and a token that must be nowhere in its log (docs/faults.md#l2)."""
 
 from datetime import UTC, datetime, timedelta
 

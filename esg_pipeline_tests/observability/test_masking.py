@@ -1,4 +1,4 @@
-"""No secret and no forged line reaches a log, however it comes in (FAULTS L2, L3, L10)."""
+"""No secret and no forged line reaches a log, however it comes in (docs/faults.md#l10)."""
 
 import base64
 import logging

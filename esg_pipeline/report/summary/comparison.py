@@ -1,7 +1,7 @@
 """The day against the last good day: what moved, who came, who went, who cannot be compared.
 
 Each account is compared with its own last good score, so that one that failed on the base day
-still has something to be compared with (FAULTS M4). Nothing is compared with a guess.
+still has something to be compared with (docs/faults.md#m4). Nothing is compared with a guess.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """Do the day's scores look like scores? A look at all accounts against the last good day.
 
 A single wrong score cannot be seen here; a service that answers on another scale, turned round,
-or the same to everyone can (FAULTS E11, E12). It judges numbers and never changes one. Whether a
+or the same to everyone can (docs/faults.md#e11). It judges numbers and never changes one. Whether a
 finding holds the day or only warns is the caller's rule.
 """
 

@@ -45,12 +45,12 @@ class Totals:
 
     @property
     def failure_share(self) -> float:
-        """Failed / all active accounts (DESIGN §3)."""
+        """Failed / all active accounts (docs/design.md#failure-share)."""
         return self.failed / self.accounts if self.accounts else 0.0
 
     @property
     def is_over_threshold(self) -> bool:
-        """Strictly more than the threshold failed (DESIGN §3)."""
+        """Strictly more than the threshold failed (docs/design.md#failure-share)."""
         return self.failure_share > self.failure_threshold
 
 

@@ -1,7 +1,7 @@
 """Reads one answer of the ESG Portfolio Analysis API: strict, pure, and never a guess.
 
-What is not exactly right becomes N/A with a reason (DESIGN §3). Nothing here knows HTTP, time or
-the disk, and no value of an answer is ever copied into a message.
+What is not exactly right becomes N/A with a reason (docs/design.md#trusted-answers). Nothing here
+knows HTTP, time or the disk, and no value of an answer is ever copied into a message.
 """
 
 import re
@@ -102,7 +102,7 @@ class _Problems:
             self.found.append((_REASON[validity], f"{validity}: {'.'.join(path)}"))
 
 
-def read_answer(  # noqa: PLR0911 - the checks of DESIGN §3, one after the other
+def read_answer(  # noqa: PLR0911 - the checks of docs/design.md#trusted-answers
     body: bytes,
     *,
     account_id: str,
@@ -121,8 +121,9 @@ def read_answer(  # noqa: PLR0911 - the checks of DESIGN §3, one after the othe
         max_staleness_days: An older analysis makes the rating Partial, values kept.
 
     Returns:
-        What the answer is worth by DESIGN §3. Checked in the order: JSON object, status,
-        identity, scores, date, focus; the first problem decides the reason, the message lists all.
+        What the answer is worth (docs/design.md#processing-status). Checked in the order: JSON
+        object, status, identity, scores, date, focus; the first problem decides the reason, the
+        message lists all.
     """
     try:
         document = jiter.from_json(

@@ -13,7 +13,7 @@ from esg_pipeline.scoring.errors import ApiUntrusted
 from esg_pipeline.settings import Settings
 
 KEEPALIVE_S = 4.0
-"""Shorter than the 5 s after which common servers close an idle connection (FAULTS C7)."""
+"""Shorter than the 5 s after which common servers close an idle connection (docs/faults.md#c7)."""
 DNS_CACHE_S = 30
 
 HEADERS = {

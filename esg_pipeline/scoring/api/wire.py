@@ -24,7 +24,7 @@ from esg_pipeline.scoring.api.tls import HEADERS, open_connector
 from esg_pipeline.settings import Settings
 
 MAX_BODY_BYTES = 1024 * 1024
-"""Most bytes of a body, on the wire and decoded (DESIGN §7)."""
+"""Most bytes of a body, on the wire and decoded (docs/design.md#bounds)."""
 MAX_IGNORED_BYTES = 64 * 1024
 """Most bytes of an error's body that are read so that its connection can be used again."""
 DELAYED_FROM_S = 0.001

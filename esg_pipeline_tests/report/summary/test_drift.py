@@ -1,4 +1,4 @@
-"""Planted faults are found, and an ordinary day passes (FAULTS E11, E12)."""
+"""Planted faults are found, and an ordinary day passes (docs/faults.md#e11)."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What an answer of the API is worth: the rules of DESIGN §3, case by case."""
+"""What an answer of the API is worth: docs/design.md#trusted-answers, case by case."""
 
 import json
 from copy import deepcopy
