@@ -58,14 +58,14 @@ def make_rating(account_id: str, rng: random.Random) -> Rating:
 def prepare(accounts: pa.Table, folder: Path) -> None:
     """Not measured: the results, in a ledger and as the frame that `esg_scores` hands on."""
     hold = open_day(folder, settings_in(folder))
-    hold.ledger.set_accounts(
+    hold.ledger.editions.set_accounts(
         hold.lease, hold.edition, count=accounts.num_rows, sha256=account_list_sha256(accounts)
     )
-    writer = hold.ledger.writer(hold.lease, hold.edition)
+    writer = hold.ledger.results.writer(hold.lease, hold.edition)
     rng = random.Random(7)
     for batch in accounts.to_batches(BATCH):
         writer.record([make_rating(each, rng) for each in batch["account_id"].to_pylist()])
-    (folder / FRAME).write_bytes(to_parquet(hold.ledger.ratings(hold.edition)))
+    (folder / FRAME).write_bytes(to_parquet(hold.ledger.results.ratings(hold.edition)))
     hold.lease.release()
 
 

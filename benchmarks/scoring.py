@@ -70,8 +70,9 @@ def main() -> None:
         accounts,
         settings=settings,
         day=hold.day,
-        writer=ledger.writer(hold.lease, edition),
-        resume=ledger.resume_state(edition),
+        writer=ledger.results.writer(hold.lease, edition),
+        rate_limit=ledger.shared_rate_limit(hold.lease),
+        resume=ledger.results.resume_state(edition),
         calls_end_at=hold.window.calls_end_at,
         deadline_at=hold.window.deadline_at,
     )
@@ -80,11 +81,11 @@ def main() -> None:
         "cpu_seconds": time.process_time() - cpu_started,
         "peak_mb": peak_mb(),
         "calls": outcome.tally.calls,
-        "scores": ledger.counts(edition)["Successful"],
+        "scores": ledger.results.counts(edition)["Successful"],
     }
     if job.read_back:
         started = time.perf_counter()
-        ledger.fail_unanswered(
+        ledger.results.fail_unanswered(
             hold.lease,
             edition,
             accounts["account_id"].to_pylist(),
@@ -92,7 +93,7 @@ def main() -> None:
             message="",
             now=hold.window.started_at,
         )
-        ledger.ratings(edition)
+        ledger.results.ratings(edition)
         line["read_back_seconds"] = time.perf_counter() - started
         line["read_back_peak_mb"] = peak_mb()
         line["ledger_mb"] = (job.folder / "ledger.db").stat().st_size / 2**20

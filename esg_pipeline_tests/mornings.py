@@ -44,4 +44,4 @@ def at_work(
 
 def deliver(hold: DayHold) -> None:
     """Mark what the run holds as delivered."""
-    hold.ledger.mark_delivered(hold.lease, hold.edition, manifest={})
+    hold.ledger.editions.mark_delivered(hold.lease, hold.edition, manifest={})

@@ -21,12 +21,12 @@ def raise_alert(ledger: Ledger, day: date, condition: Condition, facts: AlertFac
     Raises:
         LedgerUnavailable: nothing is noted; see `send_without_ledger`.
     """
-    return ledger.raise_alert(day, condition, facts.to_details())
+    return ledger.outbox.raise_alert(day, condition, facts.to_details())
 
 
 def resolve(ledger: Ledger, day: date, condition: Condition, facts: AlertFacts) -> bool:
     """Note that one condition is over; True if it was there. Incidents of it are resolved."""
-    return ledger.resolve_alert(day, condition, facts.to_details())
+    return ledger.outbox.resolve_alert(day, condition, facts.to_details())
 
 
 def recover(ledger: Ledger, day: date, cure: Cure, facts: AlertFacts) -> tuple[Condition, ...]:
@@ -42,7 +42,7 @@ def recover(ledger: Ledger, day: date, cure: Cure, facts: AlertFacts) -> tuple[C
         The conditions that this call resolved.
     """
     with ledger.transaction():
-        known = ledger.alerts(day)
+        known = ledger.outbox.alerts(day)
         troubles = [alert for alert in known if alert.condition in CURABLE]
         cured = tuple(
             Condition(alert.condition)
@@ -67,7 +67,7 @@ def recover(ledger: Ledger, day: date, cure: Cure, facts: AlertFacts) -> tuple[C
 
 def note_delivery(ledger: Ledger, day: date, facts: AlertFacts) -> bool:
     """Put the day's delivery note for the business group into the outbox; once a date."""
-    return ledger.raise_alert(day, DELIVERY_NOTE, facts.to_details())
+    return ledger.outbox.raise_alert(day, DELIVERY_NOTE, facts.to_details())
 
 
 def _is_cured(condition: str, cure: Cure) -> bool:

@@ -81,7 +81,7 @@ def send_due(
     try:
         if reserved:
             routing = partial(_names_that_hear, [channels[name] for name in reserved])
-            for row in ledger.due_alerts(now, routing):
+            for row in ledger.outbox.take_due(now, routing):
                 waiting[row.channel].append(row)
     finally:
         _release(ledger.place, reserved - waiting.keys())
@@ -101,7 +101,7 @@ def send_due(
 
 def count_unsent(ledger: Ledger, settings: Settings) -> int:
     """How many messages wait in the outbox: its depth, for the metrics."""
-    return ledger.count_unsent(partial(_names_that_hear, open_channels(settings)))
+    return ledger.outbox.count_unsent(partial(_names_that_hear, open_channels(settings)))
 
 
 class _ChannelRound:
@@ -149,9 +149,9 @@ class _ChannelRound:
             log.warning("Alert %s of %s is not sent yet: %s", row.condition, row.day, error)
             report.failed.append((self._channel.name, error))
             next_try_at = self._now + _pause(row.attempts)
-            self._note(partial(self._ledger.mark_failed, row, error, next_try_at))
+            self._note(partial(self._ledger.outbox.mark_failed, row, error, next_try_at))
             return
-        self._note(partial(self._ledger.mark_sent, row, self._now))
+        self._note(partial(self._ledger.outbox.mark_sent, row, self._now))
         if is_for_it:
             report.sent.append((self._channel.name, row.condition))
             log.info("Alert %s of %s (%s) sent: %s", row.condition, row.day, row.phase, row.channel)

@@ -16,8 +16,8 @@ def audit() -> None:
 def verify() -> None:
     """Check the hash chain from the first entry to the last; name the first broken one."""
     with opened_ledger(settings_or_exit()) as ledger:
-        broken = ledger.verify_audit()
-        entries, _ = ledger.audit_head()
+        broken = ledger.audit.first_broken()
+        entries, _ = ledger.audit.head()
     if broken is not None:
         end(
             ExitCode.FAILED,
@@ -34,6 +34,6 @@ def verify() -> None:
 def export(kind: str, out: TextIO, by: str) -> None:
     """Write all entries as CSV or as JSON lines; the export itself is logged too."""
     with opened_ledger(settings_or_exit()) as ledger:
-        ledger.audit(by, "export audit trail", outcome="done", details={"format": kind})
-        count = ledger.export_audit(out, "csv" if kind == "csv" else "json")
+        ledger.audit.append(by, "export audit trail", outcome="done", details={"format": kind})
+        count = ledger.audit.export(out, "csv" if kind == "csv" else "json")
     click.echo(f"{count} entries exported", err=True)

@@ -83,7 +83,7 @@ def _check_editions(ledger: "Ledger", store: "Store") -> None:
     for ago in range(DAYS_LOOKED_BACK):
         day = clock.business_date(clock.now_utc()) - timedelta(days=ago)
         if delivered := editions(store, day):
-            if ledger.edition(day, delivered[-1]) is None:
+            if ledger.editions.find(day, delivered[-1]) is None:
                 raise NotWorking(
                     f"the store has edition {delivered[-1]} of {day}, which {ledger.place} does "
                     "not know: is ESG_LEDGER_URL another one's, or was the ledger lost?"

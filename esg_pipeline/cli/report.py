@@ -51,14 +51,14 @@ def _audited(settings: Settings, by: str, action: str, day: date | None) -> Iter
     from esg_pipeline.delivery import DeliveryError
 
     with opened_ledger(settings) as ledger:
-        newest = ledger.newest_delivered(day) if day else None
+        newest = ledger.editions.newest_delivered(day) if day else None
         edition = newest.number if newest else None
         try:
             yield ledger
         except (DeliveryError, NothingToRebuild, OSError, SettingsError) as error:
-            ledger.audit(by, action, day=day, edition=edition, outcome="failed")
+            ledger.audit.append(by, action, day=day, edition=edition, outcome="failed")
             end(ExitCode.FAILED, str(error))
-        ledger.audit(by, action, day=day, edition=edition, outcome="done")
+        ledger.audit.append(by, action, day=day, edition=edition, outcome="done")
 
 
 @report.command()

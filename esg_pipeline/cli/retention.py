@@ -30,10 +30,10 @@ def purge(dry_run: bool, by: str) -> None:
     first_kept = today() - timedelta(days=settings.retention_days)
     with opened_ledger(settings) as ledger, ends_with_one_line(DeliveryError):
         store = open_store(settings)
-        held = set(ledger.held_days())
+        held = set(ledger.retention.held_days())
         old = [day for day in deliveries(store) if day < first_kept and day not in held]
         files = sum(len(delete_delivery(store, day, dry_run=dry_run)) for day in old)
-        report = ledger.purge_before(first_kept, who=by, dry_run=dry_run)
+        report = ledger.retention.purge_before(first_kept, who=by, dry_run=dry_run)
     click.echo(
         f"{'Would delete' if dry_run else 'Deleted'} everything before {first_kept}: "
         f"{files} files of {len(old)} dates, {report.editions} editions and {report.results} "
@@ -58,7 +58,7 @@ reason_option = click.option("--reason", required=True, metavar="TEXT", help="Wh
 def place(day: date, reason: str, by: str) -> None:
     """Keep a date until the hold is released."""
     with opened_ledger(settings_or_exit()) as ledger, ends_with_one_line(ValueError):
-        is_new = ledger.place_hold(day, by, reason)
+        is_new = ledger.retention.place_hold(day, by, reason)
     click.echo(f"{day}: under a legal hold{'' if is_new else ' already'}")
 
 
@@ -69,7 +69,7 @@ def place(day: date, reason: str, by: str) -> None:
 def release(day: date, reason: str, by: str) -> None:
     """Let a date be purged again when its time comes."""
     with opened_ledger(settings_or_exit()) as ledger, ends_with_one_line(ValueError):
-        was_held = ledger.release_hold(day, by, reason)
+        was_held = ledger.retention.release_hold(day, by, reason)
     if not was_held:
         end(ExitCode.FAILED, f"{day}: is not under a legal hold")
     click.echo(f"{day}: released")
@@ -79,7 +79,7 @@ def release(day: date, reason: str, by: str) -> None:
 def list_holds() -> None:
     """List the dates under a legal hold."""
     with opened_ledger(settings_or_exit()) as ledger:
-        holds = ledger.held_days()
+        holds = ledger.retention.held_days()
     for day, hold in holds.items():
         click.echo(f"{day}  since {hold.placed_at:%Y-%m-%d}, {hold.placed_by}: {hold.reason}")
     if not holds:

@@ -93,7 +93,9 @@ def _check_can_ask_again(settings: Settings, day: date, asked: dict[str, Any]) -
 
     request = RunRequest(asked["failed_only"], tuple(asked["accounts"]))
     with opened_ledger(settings) as ledger:
-        begun = next((each for each in ledger.editions(day) if each.delivered_at is None), None)
+        begun = next(
+            (each for each in ledger.editions.of_day(day) if each.delivered_at is None), None
+        )
         if begun is not None and begun.mode != request.mode:
             click.echo(
                 f"{day}: edition {begun.number} is not delivered yet and is finished first, as "
@@ -189,7 +191,7 @@ def _opened_instance() -> "DagsterInstance":
 
 def _has_delivered(settings: Settings, day: date, run_id: str) -> bool:
     with opened_ledger(settings) as ledger:
-        edition = ledger.newest_delivered(day)
+        edition = ledger.editions.newest_delivered(day)
     return edition is not None and edition.run_id == run_id
 
 
@@ -219,8 +221,8 @@ def _say_delivered(settings: Settings, day: date) -> ExitCode:
     from esg_pipeline.ratings import file_stem
 
     with opened_ledger(settings) as ledger:
-        edition = ledger.newest_delivered(day)
-        alerts = [each.condition for each in ledger.open_alerts() if each.day == day]
+        edition = ledger.editions.newest_delivered(day)
+        alerts = [each.condition for each in ledger.outbox.open_alerts() if each.day == day]
     if edition is None:
         end(ExitCode.FAILED, f"{day}: the run ended, but no edition is delivered")
     successful, partial, failed = edition.successful or 0, edition.partial or 0, edition.failed or 0

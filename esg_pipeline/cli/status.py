@@ -26,14 +26,14 @@ def status() -> None:
 
     settings = settings_or_exit()
     with opened_ledger(settings) as ledger:
-        holder = ledger.holder(today())
-        days = {edition.day: edition for edition in ledger.recent_days(DAYS)}
+        holder = ledger.leases.holder(today())
+        days = {edition.day: edition for edition in ledger.editions.recent_days(DAYS)}
         readers_have = {
             day: newest
             for day, edition in days.items()
-            if edition.previous and (newest := ledger.newest_delivered(day))
+            if edition.previous and (newest := ledger.editions.newest_delivered(day))
         }
-        alerts = [each for each in ledger.open_alerts() if each.condition != "recovered"]
+        alerts = [each for each in ledger.outbox.open_alerts() if each.condition != "recovered"]
     console = Console(width=None if sys.stdout.isatty() else 120)
     if holder is None:
         console.print(f"{today()}: no run is at work")

@@ -70,15 +70,17 @@ def freeze_accounts(
     open_signer(settings.keys_folder)
     store.preflight()
     store.sweep(hold.day, now=clock.now_utc())
-    previous = hold.ledger.previous_account_count(hold.day)
+    previous = hold.ledger.editions.previous_account_count(hold.day)
     frozen = _frozen_list(hold, store)
     table = frozen if frozen is not None else _read_list(hold, source, on_wait)
     if frozen is None:
         _hold_a_shrunken_list(hold, settings, table.num_rows, previous)
     sha256 = account_list_sha256(table)
     store.write(snapshot_name(hold.edition), to_parquet(table))
-    hold.ledger.set_accounts(hold.lease, hold.edition, count=table.num_rows, sha256=sha256)
-    hold.ledger.forget_other_accounts(hold.lease, hold.edition, table["account_id"].to_pylist())
+    hold.ledger.editions.set_accounts(hold.lease, hold.edition, count=table.num_rows, sha256=sha256)
+    hold.ledger.results.forget_other_accounts(
+        hold.lease, hold.edition, table["account_id"].to_pylist()
+    )
     return FrozenAccounts(table, previous, look_alike_ids(table), frozen is not None)
 
 
@@ -89,7 +91,7 @@ def check_frozen(hold: DayHold, accounts: pa.Table) -> str:
         NotBegun: they are of another run.
     """
     sha256 = account_list_sha256(accounts)
-    edition = hold.ledger.edition(hold.day, hold.edition.number)
+    edition = hold.ledger.editions.find(hold.day, hold.edition.number)
     if edition is None or edition.accounts_sha256 != sha256:
         raise NotBegun(
             f"{hold.day}: active_accounts is not the list of edition {hold.edition.number}. "
@@ -122,7 +124,7 @@ def _frozen_list(hold: DayHold, store: Store) -> pa.Table | None:
     own = read_snapshot(store, hold.edition)
     if own is not None or hold.edition.mode == "full" or hold.edition.previous is None:
         return own
-    amended = hold.ledger.edition(hold.day, hold.edition.previous)
+    amended = hold.ledger.editions.find(hold.day, hold.edition.previous)
     return None if amended is None else read_snapshot(store, amended)
 
 
@@ -141,7 +143,7 @@ def _hold_a_shrunken_list(
         return
     facts = f"{count} active accounts, {previous[1]} on {previous[0]}"
     if hold.request.by and hold.request.reason:
-        hold.ledger.audit(
+        hold.ledger.audit.append(
             hold.request.by,
             "release_account_list",
             day=hold.day,
@@ -150,7 +152,7 @@ def _hold_a_shrunken_list(
             details={"reason": hold.request.reason, "count": count, "previous": previous[1]},
         )
         return
-    hold.ledger.mark_held(hold.lease, hold.edition, facts)
+    hold.ledger.editions.mark_held(hold.lease, hold.edition, facts)
     raise AccountListHeld(
         f"{hold.day}: held before any call: {facts}, a drop of more than "
         f"{settings.accounts_max_drop:.0%} (ESG_ACCOUNTS_MAX_DROP). If the list is right, release "

@@ -100,10 +100,10 @@ def hold_day(
         LedgerUnavailable: the database does not answer.
         DeliveryError: the store cannot be listed.
     """
-    lease = ledger.acquire_lease(day, run_id=run_id)
+    lease = ledger.leases.acquire(day, run_id=run_id)
     lease.start_heartbeat()
     try:
-        newest = ledger.newest_delivered(day)
+        newest = ledger.editions.newest_delivered(day)
         if newest is not None and newest.root_run_id == root_run_id:
             raise AlreadyDelivered(f"{day}: edition {newest.number} of this run is delivered")
         window = clock.run_window(
@@ -113,7 +113,9 @@ def hold_day(
             reserve_s=settings.deadline_reserve,
             scheduled=scheduled,
         )
-        begun = [each for each in ledger.editions(day) if each.state is not EditionState.DELIVERED]
+        begun = [
+            each for each in ledger.editions.of_day(day) if each.state is not EditionState.DELIVERED
+        ]
         if request is None:
             if all(each.state is not EditionState.OPEN for each in begun):
                 raise NotBegun(f"{day}: no edition is open. {MATERIALIZE_ALL}")
@@ -123,7 +125,7 @@ def hold_day(
         delivered = 0
         if open_store is not None and not begun:
             delivered = _newest_on_store(open_store(), ledger, day)
-        edition = ledger.open_edition(
+        edition = ledger.editions.open(
             lease,
             run_id=run_id,
             root_run_id=root_run_id,
@@ -145,7 +147,7 @@ def hold_day(
 def _newest_on_store(store: Store, ledger: Ledger, day: date) -> int:
     """The highest number of the date's editions on the store, 0 without any."""
     newest = max(editions(store, day), default=0)
-    if newest and ledger.edition(day, newest) is None:
+    if newest and ledger.editions.find(day, newest) is None:
         log.warning(
             "%s: the store has edition %d, which this ledger does not know; this run makes edition "
             "%d. Was the ledger lost, or is ESG_LEDGER_URL another one's?",
@@ -162,7 +164,7 @@ def check_can_ask_again(ledger: Ledger, day: date, request: RunRequest) -> None:
     Raises:
         NothingToAskAgain: no edition, no Failed account, or ids that are not in it.
     """
-    newest = ledger.newest_delivered(day)
+    newest = ledger.editions.newest_delivered(day)
     if newest is None:
         raise NothingToAskAgain(
             f"{day}: no edition is delivered yet, so there is nothing to ask again. "
@@ -172,7 +174,9 @@ def check_can_ask_again(ledger: Ledger, day: date, request: RunRequest) -> None:
         raise NothingToAskAgain(
             f"{day}: no account Failed in edition {newest.number}; it stands.", is_fine=True
         )
-    known = set(ledger.ratings(newest)["account_id"].to_pylist()) if request.accounts else set()
+    known = (
+        set(ledger.results.ratings(newest)["account_id"].to_pylist()) if request.accounts else set()
+    )
     strangers = sorted(set(request.accounts) - known)
     if strangers:
         raise NothingToAskAgain(

@@ -88,7 +88,7 @@ def deliver_edition(
     """
     edition = hold.edition
     accounts_sha256 = check_frozen(hold, accounts)
-    if not ratings.equals(hold.ledger.ratings(edition)):
+    if not ratings.equals(hold.ledger.results.ratings(edition)):
         raise NotBegun(
             f"{hold.day}: esg_scores is not what edition {edition.number} was rated with. "
             f"{MATERIALIZE_ALL}"
@@ -126,9 +126,11 @@ def deliver_edition(
     except DeliveryError as error:
         raise DeliveryError(f"{error}. {_keep_sealed(settings, files, facts)}") from error
     with hold.lease.fence():
-        hold.ledger.mark_delivered(hold.lease, edition, manifest=manifest)
+        hold.ledger.editions.mark_delivered(hold.lease, edition, manifest=manifest)
         metrics = {} if summary is None else summary.metrics
-        hold.ledger.set_metrics(hold.lease, edition, {**metrics, "format": _format(settings)})
+        hold.ledger.editions.set_metrics(
+            hold.lease, edition, {**metrics, "format": _format(settings)}
+        )
         on_delivered()
     _discard_sealed(settings, hold.day)
     return Delivered(manifest, counts, summary)
@@ -192,7 +194,11 @@ def rebuild_files(
     Raises:
         NothingToRebuild: not delivered, or its account list is not on the store.
     """
-    edition = ledger.newest_delivered(day) if number is None else ledger.edition(day, number)
+    edition = (
+        ledger.editions.newest_delivered(day)
+        if number is None
+        else ledger.editions.find(day, number)
+    )
     if edition is None or edition.manifest is None:
         raise NothingToRebuild(f"{day}: edition {number or ''} is not delivered".replace("  ", " "))
     accounts = read_snapshot(store, edition)
@@ -201,7 +207,7 @@ def rebuild_files(
             f"{day}: the account list of edition {edition.number} is not on the store "
             f"({snapshot_name(edition)})"
         )
-    ratings = ledger.ratings(edition)
+    ratings = ledger.results.ratings(edition)
     how = edition.metrics.get("format") or _format(settings)
     return edition, _format_files(build_report(accounts, ratings), ratings, how)
 
@@ -238,11 +244,11 @@ def _changes(hold: DayHold, store: Store, report: pa.Table) -> pa.Table | None:
     """The cells that differ from the edition before; None when there is none to compare with."""
     if hold.edition.previous is None:
         return None
-    before = hold.ledger.edition(hold.day, hold.edition.previous)
+    before = hold.ledger.editions.find(hold.day, hold.edition.previous)
     accounts = None if before is None else read_snapshot(store, before)
     if before is None or accounts is None:
         return None
-    return changed_cells(build_report(accounts, hold.ledger.ratings(before)), report)
+    return changed_cells(build_report(accounts, hold.ledger.results.ratings(before)), report)
 
 
 def _named_changes(changed: pa.Table | None) -> list[dict[str, Any]]:

@@ -40,13 +40,14 @@ def score_edition(
         accounts,
         settings=_within_memory(hold, settings),
         day=hold.day,
-        writer=hold.ledger.writer(hold.lease, hold.edition),
-        resume=hold.ledger.resume_state(hold.edition),
+        writer=hold.ledger.results.writer(hold.lease, hold.edition),
+        rate_limit=hold.ledger.shared_rate_limit(hold.lease),
+        resume=hold.ledger.results.resume_state(hold.edition),
         calls_end_at=hold.window.calls_end_at,
         deadline_at=hold.window.deadline_at,
         on_progress=on_progress,
     )
-    hold.ledger.fail_unanswered(
+    hold.ledger.results.fail_unanswered(
         hold.lease,
         hold.edition,
         accounts["account_id"].to_pylist(),
@@ -54,14 +55,14 @@ def score_edition(
         message="not reached before the calls had to end",
         now=clock.now_utc(),
     )
-    return hold.ledger.ratings(hold.edition), outcome
+    return hold.ledger.results.ratings(hold.edition), outcome
 
 
 def note_out_of_memory(hold: DayHold) -> None:
     """Count a run of the edition that was refused memory; quiet if the ledger is away."""
     times = hold.edition.metrics.get(OUT_OF_MEMORY, 0) + 1
     with suppress(LedgerUnavailable, LeaseLost):
-        hold.ledger.set_metrics(hold.lease, hold.edition, {OUT_OF_MEMORY: times})
+        hold.ledger.editions.set_metrics(hold.lease, hold.edition, {OUT_OF_MEMORY: times})
 
 
 def _within_memory(hold: DayHold, settings: Settings) -> Settings:

@@ -146,7 +146,7 @@ def find_base(ledger: Ledger, day: date) -> BaseDay | NoBase:
 
     An account without a score on that day is compared with its own last good one.
     """
-    delivered = ledger.daily_history(DAYS_LOOKED_BACK, before=day)
+    delivered = ledger.editions.daily_history(DAYS_LOOKED_BACK, before=day)
     good = [each for each in delivered if not each.metrics.get("suspicions")]
     if not good:
         return NoBase.NOT_AVAILABLE if delivered else NoBase.FIRST_DAY
@@ -161,14 +161,14 @@ def _with_ratings(ledger: Ledger, editions: list[Edition]) -> Iterator[tuple[dat
         rows += edition.accounts_count or 0
         if rows > ROWS_LOOKED_BACK and edition is not editions[0]:
             return
-        yield edition.day, ledger.ratings(edition)
+        yield edition.day, ledger.results.ratings(edition)
 
 
 def history(ledger: Ledger) -> list[DayRow]:
     """The rows of the delivered days, newest first, for the trend page and the BI people."""
     return [
         DayRow(**{**row, "day": date.fromisoformat(row["day"])})
-        for edition in ledger.daily_history(HISTORY_DAYS)
+        for edition in ledger.editions.daily_history(HISTORY_DAYS)
         if (row := edition.metrics.get("day_row"))
     ]
 

@@ -31,7 +31,9 @@ def days_to_judge(ledger: Ledger, today: date) -> list[date]:
     At most a week back; none on an installation whose schedule has not worked yet.
     """
     worked = (
-        each.day for each in ledger.recent_days(MISSED_DAYS_TOLD + 1) if each.label != "manual"
+        each.day
+        for each in ledger.editions.recent_days(MISSED_DAYS_TOLD + 1)
+        if each.label != "manual"
     )
     last = max((day for day in worked if day < today), default=today)
     missed = min(MISSED_DAYS_TOLD, max(0, (today - last).days - 1))
@@ -44,7 +46,7 @@ def judge_day(ledger: Ledger, settings: Settings, day: date, now: datetime) -> l
     Args:
         now: Aware.
     """
-    editions = ledger.editions(day)
+    editions = ledger.editions.of_day(day)
     if any(edition.delivered_at is not None for edition in editions):
         return []
     findings = []
@@ -67,25 +69,25 @@ def judge_silence(
     """
     if not silent_daemons or now < clock.central_time(day, clock.SCHEDULED_START):
         return []
-    editions = ledger.editions(day)
+    editions = ledger.editions.of_day(day)
     cause = "; ".join(silent_daemons)
     if not editions:
         return [Finding(Condition.NOT_STARTED, cause)]
-    holder = ledger.holder(day)
+    holder = ledger.leases.holder(day)
     if editions[-1].delivered_at is not None or (holder and not holder.may_be_replaced):
         return []
     return [Finding(Condition.RUN_FAILED, f"{_standing(ledger, editions[-1])}; {cause}")]
 
 
 def _standing(ledger: Ledger, edition: Edition) -> str:
-    holder = ledger.holder(edition.day)
+    holder = ledger.leases.holder(edition.day)
     work = f"at work: {holder}" if holder else "no run is at work"
     return f"edition {edition.number} is {edition.state.value} and not delivered; {work}"
 
 
 def raise_findings(ledger: Ledger, day: date, findings: list[Finding]) -> None:
     """Put what was found into the outbox, once a date and condition."""
-    editions = ledger.editions(day)
+    editions = ledger.editions.of_day(day)
     run_id = editions[-1].run_id if editions else None
     for finding in findings:
         facts = AlertFacts(since=clock.now_utc(), run_id=run_id, cause=finding.cause)

@@ -297,7 +297,7 @@ def daily_summary(
 ) -> dg.MaterializeResult[None]:
     with ends_clearly(context, ledger):
         day = partition_date(context)
-        newest = ledger.open(context.run, day).newest_delivered(day)
+        newest = ledger.open(context.run, day).editions.newest_delivered(day)
         if newest is None or newest.manifest is None:
             raise NotBegun(f"{day}: no report is delivered. {MATERIALIZE_ALL}")
         row = newest.metrics.get("day_row")

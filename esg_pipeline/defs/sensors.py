@@ -109,14 +109,14 @@ def hard_stop(context: dg.SensorEvaluationContext) -> dg.SkipReason:
                 continue
             stopped.append(run.run_id)
             # The worker first: a frozen one may keep the ledger locked too.
-            _stop(context.instance, run, ledger.holder(day))
+            _stop(context.instance, run, ledger.leases.holder(day))
             _tell_of(ledger, run, day, edition)
         send_due(ledger, settings, now, dagster_url=settings.dagster_url)
     return dg.SkipReason(f"terminated: {', '.join(stopped)}" if stopped else "nothing runs late")
 
 
 def _tell_of(ledger: Ledger, run: dg.DagsterRun, day: date, edition: Edition | None) -> None:
-    wanted = edition or ledger.newest_delivered(day)
+    wanted = edition or ledger.editions.newest_delivered(day)
     if wanted is not None and wanted.delivered_at is not None:
         return
     cause = f"run {run.run_id} still ran at its deadline and was terminated"
@@ -127,7 +127,7 @@ def _tell_of(ledger: Ledger, run: dg.DagsterRun, day: date, edition: Edition | N
 
 
 def _edition_of(ledger: Ledger, run: dg.DagsterRun, day: date) -> Edition | None:
-    return next((each for each in ledger.editions(day) if each.run_id == run.run_id), None)
+    return next((each for each in ledger.editions.of_day(day) if each.run_id == run.run_id), None)
 
 
 def _deadline(
@@ -210,7 +210,7 @@ def lost_workers(context: dg.SensorEvaluationContext) -> dg.SensorResult:
             run, day = record.dagster_run, _day_of(record.dagster_run)
             if day is None or not _is_old_enough(record, now):
                 continue
-            holder = ledger.holder(day)
+            holder = ledger.leases.holder(day)
             if holder and holder.run_id == run.run_id and not holder.may_be_replaced:
                 continue
             if run.run_id not in seen_before:
@@ -280,9 +280,9 @@ def _is_retried(record: dg.RunRecord, now: datetime) -> bool:
 def _needs_a_word(ledger: Ledger, run: dg.DagsterRun, day: date) -> bool:
     """Whether a failed run left its day undone, has told nobody, and no later run took over."""
     outcome = run.tags.get(OUTCOME_TAG)
-    if outcome in QUIET_ENDINGS or (outcome is not None and ledger.alerts(day)):
+    if outcome in QUIET_ENDINGS or (outcome is not None and ledger.outbox.alerts(day)):
         return False
-    editions = ledger.editions(day)
+    editions = ledger.editions.of_day(day)
     if not editions:
         return True
     return editions[-1].run_id == run.run_id and editions[-1].delivered_at is None

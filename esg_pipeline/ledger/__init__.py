@@ -16,7 +16,7 @@ from esg_pipeline.ledger.errors import (
 from esg_pipeline.ledger.lease import LEASE_TERM_S, Lease, LeaseHolder
 from esg_pipeline.ledger.ledger import Ledger
 from esg_pipeline.ledger.outbox import Alert, AlertMessage
-from esg_pipeline.ledger.rate_share import RateShare
+from esg_pipeline.ledger.rate_share import RateShare, SharedRateLimit
 from esg_pipeline.ledger.results import MAX_BATCH, EditionWriter, ResumeState
 from esg_pipeline.ledger.retention import LegalHold, PurgeReport
 from esg_pipeline.ledger.tables import MAX_ACCOUNT_ID_BYTES
@@ -44,4 +44,5 @@ __all__ = [
     "PurgeReport",
     "RateShare",
     "ResumeState",
+    "SharedRateLimit",
 ]

@@ -48,12 +48,12 @@ class AuditEntry:
 
 
 class AuditTrail:
-    """The audit operations of the ledger."""
+    """The audit trail: `ledger.audit`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def audit(
+    def append(
         self,
         who: str,
         action: str,
@@ -82,7 +82,7 @@ class AuditTrail:
                 details=details or {},
             )
 
-    def audit_head(self) -> tuple[int, str]:
+    def head(self) -> tuple[int, str]:
         """Number and hash of the last entry; (0, zeros) when there is none.
 
         Kept elsewhere, in a signed manifest say, it proves later that nothing up to it changed.
@@ -91,7 +91,7 @@ class AuditTrail:
             head = connection.execute(select(audit_head.c.seq, audit_head.c.hash)).one()
         return head.seq, head.hash
 
-    def audit_entries(self) -> Iterator[AuditEntry]:
+    def entries(self) -> Iterator[AuditEntry]:
         """All entries in order, read page by page, as they are."""
         last = -1
         while True:
@@ -110,11 +110,11 @@ class AuditTrail:
                 return
             last = rows[-1].seq
 
-    def verify_audit(self) -> int | None:
+    def first_broken(self) -> int | None:
         """The number of the first entry that was changed or removed; None: the trail is whole."""
-        head_seq, head_hash = self.audit_head()
+        head_seq, head_hash = self.head()
         seq, previous = 0, HASH_BEFORE_FIRST
-        for entry in self.audit_entries():
+        for entry in self.entries():
             seq += 1
             if entry.seq != seq or entry.hash != _hash(previous, entry):
                 return seq
@@ -123,7 +123,7 @@ class AuditTrail:
             previous = entry.hash
         return seq + 1 if seq < head_seq else None
 
-    def export_audit(self, out: TextIO, kind: Literal["csv", "json"]) -> int:
+    def export(self, out: TextIO, kind: Literal["csv", "json"]) -> int:
         """Write all entries for an examiner; return how many.
 
         JSON (one object a line) is exact, so that the hashes can be computed again. In CSV a text
@@ -133,7 +133,7 @@ class AuditTrail:
         table = csv.writer(out)
         if kind == "csv":
             table.writerow(field.name for field in fields(AuditEntry))
-        for entry in self.audit_entries():
+        for entry in self.entries():
             if kind == "csv":
                 table.writerow(map(_inert, astuple(entry)))
             else:

@@ -95,12 +95,12 @@ class Edition:
 
 
 class Editions:
-    """The edition operations of the ledger."""
+    """The editions of all dates: `ledger.editions`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def open_edition(
+    def open(
         self,
         lease: Lease,
         *,
@@ -212,11 +212,11 @@ class Editions:
                 connection.execute(delete(table).where(table.c.edition_id == edition.id))
             _audit(connection, edition, "deliver", "delivered", counts)
 
-    def edition(self, day: date, number: int) -> Edition | None:
+    def find(self, day: date, number: int) -> Edition | None:
         """One edition."""
         return _read_first(self._database, _newest_first(day).where(editions.c.number == number))
 
-    def editions(self, day: date) -> list[Edition]:
+    def of_day(self, day: date) -> list[Edition]:
         """All editions of a date, the first one first."""
         return _read(
             self._database,

@@ -70,7 +70,7 @@ class LeaseHolder:
 class Lease:
     """The right to work on one date; use it as a context manager.
 
-        with ledger.acquire_lease(day, run_id=run_id) as lease:
+        with ledger.leases.acquire(day, run_id=run_id) as lease:
             ...  # a thread sends the heartbeats; the date is free again at the end
 
     Attributes:
@@ -190,12 +190,12 @@ class Lease:
 
 
 class Leases:
-    """The lease operations of the ledger."""
+    """Who works on which date: `ledger.leases`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def acquire_lease(self, day: date, *, run_id: str) -> Lease:
+    def acquire(self, day: date, *, run_id: str) -> Lease:
         """Take the date, if nobody has it or its holder is dead or silent.
 
         The same run in the same process may take it again (after an answer of the ledger was

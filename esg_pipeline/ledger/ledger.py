@@ -1,6 +1,6 @@
-"""The one face of the ledger: open it, and every operation is a method of `Ledger`.
+"""The one face of the ledger: its parts by name, opening, checking, closing.
 
-What the operations do is in the file of their subject; here is only opening, checking, closing.
+What a part does is in the file of its subject; nothing else is done here.
 """
 
 import time
@@ -13,24 +13,42 @@ from sqlalchemy import select
 from esg_pipeline.ledger.audit import AuditTrail
 from esg_pipeline.ledger.database import PATIENCE_S, Database, insert_into, now
 from esg_pipeline.ledger.editions import Editions
-from esg_pipeline.ledger.lease import Leases
+from esg_pipeline.ledger.lease import Lease, Leases
 from esg_pipeline.ledger.outbox import Outbox
+from esg_pipeline.ledger.rate_share import SharedRateLimit
 from esg_pipeline.ledger.results import Results
 from esg_pipeline.ledger.retention import Retention
 from esg_pipeline.ledger.schema import upgrade
 from esg_pipeline.ledger.tables import probes
 
 
-class Ledger(Leases, Editions, Results, Outbox, AuditTrail, Retention):
-    """What happened, kept: leases, editions, results, alerts, audit trail. Safe for threads.
+class Ledger:
+    """What happened, kept. Safe for threads.
 
-    Every method may raise `LedgerUnavailable`, and can then be called again.
+    Every method of every part may raise `LedgerUnavailable`, and can then be called again.
 
         ledger = Ledger.open("sqlite:////var/lib/esg/ledger.db")
-        with ledger.acquire_lease(day, run_id=run_id) as lease:
-            edition = ledger.open_edition(lease, run_id=run_id, …)
-            writer = ledger.writer(lease, edition)
+        with ledger.leases.acquire(day, run_id=run_id) as lease:
+            edition = ledger.editions.open(lease, run_id=run_id, …)
+            writer = ledger.results.writer(lease, edition)
+
+    Attributes:
+        leases: Who works on which date.
+        editions: Each delivery of a date's report, and what it is made of.
+        results: The ratings and attempts of an edition.
+        outbox: The alerts, and whom they have reached.
+        audit: Who did what, only ever appended to.
+        retention: What is purged, and what a legal hold keeps.
     """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.leases = Leases(database)
+        self.editions = Editions(database)
+        self.results = Results(database)
+        self.outbox = Outbox(database)
+        self.audit = AuditTrail(database)
+        self.retention = Retention(database)
 
     @classmethod
     def open(cls, url: str, *, patience_s: float = PATIENCE_S) -> Self:
@@ -55,6 +73,10 @@ class Ledger(Leases, Editions, Results, Outbox, AuditTrail, Retention):
     def place(self) -> str:
         """Where the ledger is, without user or password."""
         return self._database.place
+
+    def shared_rate_limit(self, lease: Lease) -> SharedRateLimit:
+        """The rate limit, shared with the runs of other dates."""
+        return SharedRateLimit(self._database, lease)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

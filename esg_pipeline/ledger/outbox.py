@@ -64,7 +64,7 @@ class AlertMessage:
 
 
 class Outbox:
-    """The outbox operations of the ledger."""
+    """The alerts and their messages: `ledger.outbox`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -121,7 +121,7 @@ class Outbox:
         """Everything that is not resolved, the first raised first."""
         return _read(self._database, alerts.c.resolved_at.is_(None))
 
-    def due_alerts(self, at: datetime, routing: Routing) -> list[AlertMessage]:
+    def take_due(self, at: datetime, routing: Routing) -> list[AlertMessage]:
         """Take the messages that are to be sent now; no other sender gets them for two minutes.
 
         A channel hears that a condition is cured only after it has heard of the condition.

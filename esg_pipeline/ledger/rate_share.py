@@ -10,7 +10,7 @@ from collections.abc import Collection
 from datetime import date
 from typing import NamedTuple
 
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 
 from esg_pipeline.ledger.database import Database, one_at_a_time
 from esg_pipeline.ledger.lease import Lease, is_alone, read_callers
@@ -35,42 +35,52 @@ class RateShare(NamedTuple):
     is_free: bool
 
 
-def take_share(database: Database, lease: Lease, limit: float, in_use: float) -> RateShare:
-    """The part of the limit that is the run's from now on.
+class SharedRateLimit:
+    """The rate limit as the run of one lease has it: `ledger.shared_rate_limit(lease)`."""
 
-    Args:
-        limit: For all runs together.
-        in_use: What the run keeps to now, 0 at first. When the answer is less, the run slows
-            down and asks again at once, so that the others can have what it gave up.
+    def __init__(self, database: Database, lease: Lease) -> None:
+        self._database = database
+        self._lease = lease
 
-    Raises:
-        LeaseLost, LedgerUnavailable: see `Lease.writing`.
-    """
-    with database.read() as connection:
-        callers = read_callers(connection)
-        is_written = in_use == callers.pop(lease.day, None)
-        free = limit - sum(callers.values())
-        if is_written and in_use == _wanted(lease.day, callers, limit) <= free:
-            return RateShare(in_use, is_free=True)
-    with lease.writing() as connection:
-        one_at_a_time(connection, _SHARE_LOCK)
-        others = read_callers(connection)
-        others.pop(lease.day, None)
-        wanted = _wanted(lease.day, others, limit)
-        share = max(0.0, min(wanted, limit - sum(others.values())))
-        kept = max(in_use, share)
-        connection.execute(update(leases).where(leases.c.day == lease.day).values(calls_per_s=kept))
-        return RateShare(share, is_alone(connection, lease.day))
+    def take(self, limit: float, in_use: float) -> RateShare:
+        """The part of the limit that is the run's from now on.
 
+        Args:
+            limit: Calls a second of all runs together.
+            in_use: What the run keeps to now, 0 at first. When the answer is less, the run slows
+                down and asks again at once, so that the others can have what it gave up.
 
-def give_share_back(lease: Lease) -> None:
-    """The run makes no more calls.
+        Raises:
+            LeaseLost, LedgerUnavailable: see `Lease.writing`.
+        """
+        day = self._lease.day
+        with self._database.read() as connection:
+            callers = read_callers(connection)
+            is_written = in_use == callers.pop(day, None)
+            free = limit - sum(callers.values())
+            if is_written and in_use == _wanted(day, callers, limit) <= free:
+                return RateShare(in_use, is_free=True)
+        with self._lease.writing() as connection:
+            one_at_a_time(connection, _SHARE_LOCK)
+            others = read_callers(connection)
+            others.pop(day, None)
+            wanted = _wanted(day, others, limit)
+            share = max(0.0, min(wanted, limit - sum(others.values())))
+            self._write(connection, max(in_use, share))
+            return RateShare(share, is_alone(connection, day))
 
-    Raises:
-        LeaseLost, LedgerUnavailable: see `Lease.writing`.
-    """
-    with lease.writing() as connection:
-        connection.execute(update(leases).where(leases.c.day == lease.day).values(calls_per_s=None))
+    def give_back(self) -> None:
+        """The run makes no more calls.
+
+        Raises:
+            LeaseLost, LedgerUnavailable: see `Lease.writing`.
+        """
+        with self._lease.writing() as connection:
+            self._write(connection, None)
+
+    def _write(self, connection: Connection, calls_per_s: float | None) -> None:
+        of_day = update(leases).where(leases.c.day == self._lease.day)
+        connection.execute(of_day.values(calls_per_s=calls_per_s))
 
 
 def _wanted(day: date, others: Collection[date], limit: float) -> float:

@@ -18,7 +18,6 @@ from sqlalchemy import Connection, func, select
 from esg_pipeline.ledger.database import LONG_PATIENCE_S, Database
 from esg_pipeline.ledger.editions import Edition
 from esg_pipeline.ledger.lease import Lease
-from esg_pipeline.ledger.rate_share import RateShare, give_share_back, take_share
 from esg_pipeline.ledger.result_rows import (
     RESULT_COLUMNS,
     arrow_batch,
@@ -143,24 +142,13 @@ class EditionWriter:
         for each in settled:
             self._batch_of.pop(each, None)
 
-    def take_share(self, limit: float, in_use: float) -> RateShare:
-        """The part of the rate limit that this run may use beside those of other dates.
-
-        Args, raises: see `rate_share.take_share`.
-        """
-        return take_share(self._database, self._lease, limit, in_use)
-
-    def give_share_back(self) -> None:
-        """Leave the rate limit to the runs of other dates."""
-        give_share_back(self._lease)
-
     def _attempt_row(self, account_id: str, spent: int, reason: str | None) -> tuple[Any, ...]:
         batch = self._batch_of.get(account_id, self._next_batch - 1)
         return (self._edition_id, stored_id(account_id), spent, reason and storable(reason), batch)
 
 
 class Results:
-    """The result operations of the ledger."""
+    """The results and attempts of editions: `ledger.results`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -44,7 +44,7 @@ class PurgeReport:
 
 
 class Retention:
-    """The retention operations of the ledger."""
+    """What is purged and what a legal hold keeps: `ledger.retention`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

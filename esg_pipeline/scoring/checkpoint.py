@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Protocol, TypeVar
 
-from esg_pipeline.ledger import LedgerUnavailable, RateShare
+from esg_pipeline.ledger import LedgerUnavailable
 from esg_pipeline.ratings import Rating, Reason
 
 log = logging.getLogger("esg_pipeline.scoring")
@@ -39,12 +39,6 @@ class Checkpoint(Protocol):
     ) -> None:
         """Write down final ratings, attempts of accounts to be called again, and refunds."""
 
-    def take_share(self, limit: float, in_use: float) -> RateShare:
-        """Of the calls a second that all runs may make, those that this run may make."""
-
-    def give_share_back(self) -> None:
-        """This run makes no more calls."""
-
 
 @dataclass(slots=True)
 class _Outcomes:
@@ -61,14 +55,18 @@ class _Outcomes:
 class CheckpointThread:
     """The writer thread and its queue.
 
+    Args:
+        at_end: Written last, when no call is made any more; not waited for if the ledger is away.
+
     Attributes:
         backlog: Outcomes that are not durable yet.
         is_away: The ledger cannot be written now.
         error: Why writing has ended for good: a lost lease, or a bug.
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, *, at_end: Callable[[], None]) -> None:
         self._checkpoint = checkpoint
+        self._at_end = at_end
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._pending = _Outcomes()
@@ -101,18 +99,14 @@ class CheckpointThread:
         """
         if self._pending.failed or self._pending.refunded:
             self.flush()
-        await self._written(lambda: self._checkpoint.begin_attempts(account_ids))
+        await self.written(lambda: self._checkpoint.begin_attempts(account_ids))
 
-    async def take_share(self, limit: float, in_use: float) -> RateShare:
-        """The part of the rate limit that is this run's now, see `Checkpoint`.
+    async def written(self, write: Callable[[], T]) -> T:
+        """Let the thread do it, after what it has to do already; gives what it gave.
 
         Raises:
             BaseException: `error`, when writing has ended for good.
         """
-        return await self._written(lambda: self._checkpoint.take_share(limit, in_use))
-
-    async def _written(self, write: Callable[[], T]) -> T:
-        """Let the thread do it, after what it has to do already; gives what it gave."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
 
@@ -176,7 +170,7 @@ class CheckpointThread:
         if not self._is_closed:
             self._is_closed = True
             self.flush()
-            self._jobs.put(self._give_share_back)
+            self._jobs.put(self._write_end)
             self._jobs.put(None)
         self._thread.join(timeout_s)
         self._gives_up.set()
@@ -188,9 +182,9 @@ class CheckpointThread:
                 "for those accounts again"
             )
 
-    def _give_share_back(self) -> None:
-        with contextlib.suppress(LedgerUnavailable):  # the end of the lease gives it back, too
-            self._checkpoint.give_share_back()
+    def _write_end(self) -> None:
+        with contextlib.suppress(LedgerUnavailable):
+            self._at_end()
 
     def _run(self) -> None:
         while (write := self._jobs.get()) is not None:

@@ -28,6 +28,7 @@ from esg_pipeline.scoring.estimate import Estimate
 from esg_pipeline.scoring.feeder import Feeder
 from esg_pipeline.scoring.pace import Pacer
 from esg_pipeline.scoring.probes import Prober
+from esg_pipeline.scoring.rate_share import SharedRateLimit
 from esg_pipeline.scoring.ready import ReadyQueue
 from esg_pipeline.scoring.tally import ANSWERED, Ended, Progress, ScoringOutcome, Tally
 from esg_pipeline.scoring.work_list import QUARANTINE_FROM, Item, ResumeState, WorkList
@@ -67,6 +68,7 @@ class Engine:
         settings: Settings,
         day: date,
         checkpoint: CheckpointThread,
+        rate_limit: SharedRateLimit,
         resume: ResumeState,
         calls_end_at: datetime,
         deadline_at: datetime,
@@ -76,6 +78,7 @@ class Engine:
         self._settings = settings
         self._day = day
         self._checkpoint = checkpoint
+        self._rate_limit = rate_limit
         self._calls_end_at = calls_end_at
         self._now = now
         self._clock = time.monotonic
@@ -358,7 +361,9 @@ class Engine:
         in_use = 0.0
         while self.over_at is None:
             asked_at = self._clock()
-            share, is_free = await self._checkpoint.take_share(limit, in_use)
+            share, is_free = await self._checkpoint.written(
+                partial(self._rate_limit.take, limit, in_use)
+            )
             if share > in_use and not is_free:
                 await asyncio.sleep(HANDOVER_S)
             self._share_ends_at = asked_at + SHARE_TERM_S

@@ -18,6 +18,7 @@ import uvloop
 from esg_pipeline.clock import now_utc
 from esg_pipeline.scoring.checkpoint import Checkpoint, CheckpointThread
 from esg_pipeline.scoring.engine import STOP_SETTLE_S, Engine
+from esg_pipeline.scoring.rate_share import SharedRateLimit
 from esg_pipeline.scoring.tally import Progress, ScoringOutcome
 from esg_pipeline.scoring.work_list import ResumeState
 from esg_pipeline.settings import Settings
@@ -36,6 +37,7 @@ def score_accounts(
     settings: Settings,
     day: date,
     writer: Checkpoint,
+    rate_limit: SharedRateLimit,
     resume: ResumeState,
     calls_end_at: datetime,
     deadline_at: datetime,
@@ -51,6 +53,7 @@ def score_accounts(
         day: The business date.
         writer: Made durable before a call (attempts) and after it (ratings); used from one
             thread.
+        rate_limit: Says what part of `ESG_API_RATE_LIMIT` is this run's; used from the same thread.
         resume: What an earlier run of this edition left behind.
         calls_end_at: From here on no new call (aware); calls in flight are waited for a little.
         deadline_at: All must be over by then (aware).
@@ -68,12 +71,13 @@ def score_accounts(
         LedgerUnavailable: the ledger did not come back before the deadline.
         BaseException: what interrupted this thread, after what was answered is safe.
     """
-    checkpoint = CheckpointThread(writer)
+    checkpoint = CheckpointThread(writer, at_end=rate_limit.give_back)
     engine = Engine(
         accounts,
         settings=settings,
         day=day,
         checkpoint=checkpoint,
+        rate_limit=rate_limit,
         resume=resume,
         calls_end_at=calls_end_at,
         deadline_at=deadline_at,

@@ -74,7 +74,7 @@ def _act(act: str, ledger_url: str) -> None:
     sys.stdin.readline()
     if act == "raise and die":
         with ledger.transaction():
-            ledger.audit("schedule", "judge", day=DAY, outcome="6 % Failed", details={})
+            ledger.audit.append("schedule", "judge", day=DAY, outcome="6 % Failed", details={})
             alerts.raise_alert(ledger, DAY, alerts.Condition.FAILURE_SHARE, SIX_PERCENT)
         os.kill(os.getpid(), signal.SIGKILL)
     elif act == "die while raising":

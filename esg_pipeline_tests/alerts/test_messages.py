@@ -181,7 +181,7 @@ def test_no_secret_and_no_name_is_in_anything_that_leaves_or_stays(
         "postgresql+psycopg://esg:db%40word-canary@db.firm.example/esg with db@word-canary, "
         "see http://127.0.0.1/webhook-key-canary"
     )
-    ledger.raise_alert(
+    ledger.outbox.raise_alert(
         DAY,
         Condition.RUN_FAILED,
         {**AlertFacts(since=NOON, cause=cause).to_details(), "account_name": "Canary & Sons"},
@@ -226,7 +226,7 @@ def test_the_facts_have_no_field_for_an_account():
 
 def test_facts_come_back_from_the_ledger_as_they_went(ledger):
     raise_alert(ledger, DAY, Condition.FAILURE_SHARE, SIX_PERCENT)
-    (alert,) = ledger.alerts(DAY)
+    (alert,) = ledger.outbox.alerts(DAY)
     assert AlertFacts.from_details(alert.details) == SIX_PERCENT
 
 

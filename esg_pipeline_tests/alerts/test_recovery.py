@@ -28,7 +28,7 @@ ENDS_WITH = {
 
 
 def open_conditions(ledger) -> set[str]:
-    return {alert.condition for alert in ledger.open_alerts()}
+    return {alert.condition for alert in ledger.outbox.open_alerts()}
 
 
 @pytest.mark.parametrize("cure", Cure)
@@ -98,4 +98,4 @@ def test_a_late_start_is_told_as_recovered_when_the_day_is_good(ledger, mail, ma
 def test_a_good_day_without_trouble_is_silent(ledger, mail, pagerduty, make_settings):
     assert recover(ledger, DAY, Cure.GOOD, GOOD) == ()
     assert send_due(ledger, make_settings(mail, pagerduty), NOON).sent == []
-    assert ledger.alerts(DAY) == []
+    assert ledger.outbox.alerts(DAY) == []

@@ -105,7 +105,7 @@ class TestACrash:
         victim.go()
         assert victim.wait() == -9
         assert send_due(ledger, make_settings(mail), NOON).sent == []
-        assert ledger.alerts(DAY) == []
+        assert ledger.outbox.alerts(DAY) == []
 
     def test_while_sending_leaves_it_to_the_next_sender(
         self, start, raised, pagerduty, make_settings
@@ -125,7 +125,7 @@ class TestACrash:
         self, raised, mail, pagerduty, make_settings
     ):
         settings = make_settings(mail, pagerduty)
-        for message in raised.due_alerts(NOON, lambda _: ["email", "pagerduty"]):
+        for message in raised.outbox.take_due(NOON, lambda _: ["email", "pagerduty"]):
             for channel in open_channels(settings):  # sent, and dead before it was noted
                 if channel.name == message.channel:
                     channel.send(compose(DAY, message.condition, SIX_PERCENT))
@@ -270,7 +270,9 @@ def test_without_a_channel_alerts_wait_and_the_job_goes_on(raised, mail, make_se
 
 
 def test_facts_that_cannot_be_read_still_become_an_alert(ledger, mail, make_settings):
-    ledger.raise_alert(DAY, "run_failed", {"since": "who knows", "account_name": "Canary & Sons"})
+    ledger.outbox.raise_alert(
+        DAY, "run_failed", {"since": "who knows", "account_name": "Canary & Sons"}
+    )
     send_due(ledger, make_settings(mail), NOON)
     (received,) = mail.received
     assert "cannot be read" in received.text

@@ -92,7 +92,7 @@ class TestMissedDays:
         assert self.days(ledger) == [3, 2, 1, 0]
         for day in days_to_judge(ledger, DAY):
             raise_findings(ledger, day, judge_day(ledger, settings, day, at("05:10")))
-        told = {(alert.day.day, alert.condition) for alert in ledger.open_alerts()}
+        told = {(alert.day.day, alert.condition) for alert in ledger.outbox.open_alerts()}
         assert told == {
             (day, condition)
             for day in (7, 8, 9)

@@ -92,7 +92,7 @@ def ratings(**counts: int) -> pa.Table:
 
 def raised(ledger: Ledger) -> set[str]:
     """The conditions of the day that nobody has resolved."""
-    return {alert.condition for alert in ledger.alerts(DAY) if alert.resolved_at is None}
+    return {alert.condition for alert in ledger.outbox.alerts(DAY) if alert.resolved_at is None}
 
 
 @contextmanager
@@ -136,15 +136,15 @@ class TestTheFailureShare:
         alerts = ProgressAlerts(hold, settings)
         for failed in (499, 500, 501, 502, 6_000):
             alerts(progress(failed))
-        (alert,) = ledger.alerts(DAY)
+        (alert,) = ledger.outbox.alerts(DAY)
         assert (alert.condition, alert.details["failed"]) == ("failure_share", 501)
 
     def test_counts_what_an_earlier_run_of_the_edition_gave_up(self, hold, ledger, settings):
         lost = [f"A{number:05}" for number in range(500)]
-        ledger.fail_unanswered(
+        ledger.results.fail_unanswered(
             hold.lease, hold.edition, lost, reason=Reason.TIMEOUT, message="", now=at("05:01")
         )
-        given_up = ledger.resume_state(hold.edition).failed
+        given_up = ledger.results.resume_state(hold.edition).failed
         alerts = ProgressAlerts(hold, settings)
         alerts(progress(given_up))
         assert raised(ledger) == set()
@@ -160,7 +160,7 @@ class TestTheFailureShare:
     def test_stays_when_the_next_edition_is_no_better(self, hold, ledger, settings):
         for _ in range(2):
             alert_delivered(hold, settings, ratings(Successful=94, timeout=6))
-        (alert,) = ledger.alerts(DAY)
+        (alert,) = ledger.outbox.alerts(DAY)
         assert alert.occurrence == 1
 
 
@@ -177,7 +177,7 @@ class TestTheEstimate:
         assert raised(ledger) == set()
         time_machine.move_to(at("05:06"), tick=False)
         alerts(late)
-        (alert,) = ledger.alerts(DAY)
+        (alert,) = ledger.outbox.alerts(DAY)
         assert alert.condition == "projected_overrun"
         assert datetime.fromisoformat(alert.details["estimated_finish"]) == at("08:50:01")
         assert datetime.fromisoformat(alert.details["deadline"]) == at("09:00")
@@ -218,14 +218,14 @@ class TestTheEstimate:
 def test_an_answer_for_another_account_is_told_at_once(hold, ledger, settings):
     alerts = ProgressAlerts(hold, settings)
     alerts(progress(1, outcomes={"answered": 10, "identity_mismatch": 1}))
-    (alert,) = ledger.alerts(DAY)
+    (alert,) = ledger.outbox.alerts(DAY)
     assert (alert.condition, alert.details["mismatches"]) == ("identity_mismatch", 1)
 
 
 def test_a_report_that_misses_accounts_of_the_deadline_is_told(hold, ledger, settings):
     alert_delivered(hold, settings, ratings(Successful=97, deadline=3))
     assert raised(ledger) == {"deadline_exceeded"}
-    (alert,) = ledger.alerts(DAY)
+    (alert,) = ledger.outbox.alerts(DAY)
     assert alert.details["answered"] == 97
     assert alert.details["is_delivered"] is True
 
@@ -244,7 +244,7 @@ def test_a_report_that_misses_accounts_of_the_deadline_is_told(hold, ledger, set
 def test_each_bad_ending_has_its_condition(hold, ledger, settings, ending, condition):
     for _ in range(2):
         alert_ending(ledger, settings, DAY, ending, run_id="run-1")
-    (alert,) = ledger.alerts(DAY)
+    (alert,) = ledger.outbox.alerts(DAY)
     assert alert.condition == condition
     foreign = type(ending) is RuntimeError
     assert alert.details["cause"] == ("RuntimeError" if foreign else str(ending))
@@ -256,7 +256,7 @@ def test_a_source_that_is_waited_for_is_told_at_once_and_over_with_the_delivery(
     on_wait = alert_source_down(hold)
     for wait_s in (1.0, 2.0):
         on_wait(AccountSourceError("the accounts database is down", retryable=True), wait_s)
-    (alert,) = ledger.alerts(DAY)
+    (alert,) = ledger.outbox.alerts(DAY)
     assert alert.condition == "run_failed"
     assert "waiting for the account source: the accounts database is down" in alert.details["cause"]
     alert_delivered(hold, settings, ratings(Successful=10))
@@ -286,8 +286,8 @@ class TestARunThatComesTooLate:
 
 
 def test_a_run_that_works_ends_not_started_and_nothing_else(hold, ledger, settings):
-    ledger.raise_alert(DAY, "not_started", {"since": at("05:15").isoformat()})
-    ledger.raise_alert(DAY, "run_failed", {"since": at("05:16").isoformat()})
+    ledger.outbox.raise_alert(DAY, "not_started", {"since": at("05:15").isoformat()})
+    ledger.outbox.raise_alert(DAY, "run_failed", {"since": at("05:16").isoformat()})
     alert_started(hold)
     assert raised(ledger) == {"run_failed"}
 

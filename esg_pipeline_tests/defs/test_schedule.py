@@ -106,7 +106,7 @@ def editions(tmp_path) -> Callable[[date], list[Edition]]:
     def read(day: date) -> list[Edition]:
         ledger = Ledger.open(f"sqlite:///{tmp_path}/home/ledger.db")
         try:
-            return ledger.editions(day)
+            return ledger.editions.of_day(day)
         finally:
             ledger.close()
 
@@ -118,7 +118,7 @@ def alerts(tmp_path) -> Callable[[date], set[str]]:
     def read(day: date) -> set[str]:
         ledger = Ledger.open(f"sqlite:///{tmp_path}/home/ledger.db")
         try:
-            return {each.condition for each in ledger.alerts(day)}
+            return {each.condition for each in ledger.outbox.alerts(day)}
         finally:
             ledger.close()
 

@@ -119,7 +119,7 @@ def status(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRunSta
 
 
 def conditions(ledger: Ledger, day: date = DAY) -> set[str]:
-    return {alert.condition for alert in ledger.alerts(day) if alert.resolved_at is None}
+    return {alert.condition for alert in ledger.outbox.alerts(day) if alert.resolved_at is None}
 
 
 class TestStartWatch:
@@ -180,7 +180,7 @@ class TestAlertReconciler:
         assert run.run_id in receivers.mail.received[0].text
 
     def test_leaves_a_run_alone_that_told_it_itself(self, look, fail, ledger):
-        ledger.raise_alert(DAY, "unauthorized", {"since": at("05:01").isoformat()})
+        ledger.outbox.raise_alert(DAY, "unauthorized", {"since": at("05:01").isoformat()})
         fail(**{OUTCOME_TAG: "ApiUnauthorized"})
         look(alert_reconciler)
         assert conditions(ledger) == {"unauthorized"}
@@ -226,7 +226,7 @@ class TestAlertReconciler:
         assert conditions(ledger) == {"run_failed"}
         with at_work(ledger, settings, run_id="by hand", scheduled=False) as hold:
             deliver(hold)
-            ledger.resolve_alert(DAY, "run_failed", {"since": clock.now_utc().isoformat()})
+            ledger.outbox.resolve_alert(DAY, "run_failed", {"since": clock.now_utc().isoformat()})
         with at_work(ledger, settings, run_id="correction", scheduled=False):
             look(alert_reconciler)
         assert conditions(ledger) == set()
@@ -239,7 +239,7 @@ class TestAlertReconciler:
         assert conditions(ledger) == set()
 
     def test_sends_what_a_dead_run_raised_and_did_not_send(self, look, ledger, receivers):
-        ledger.raise_alert(DAY, "failure_share", {"since": at("06:00").isoformat()})
+        ledger.outbox.raise_alert(DAY, "failure_share", {"since": at("06:00").isoformat()})
         look(alert_reconciler)
         assert receivers.mails() == receivers.opened() == {(TODAY, "failure_share"): 1}
 
@@ -321,7 +321,7 @@ class TestWorkers:
             for _ in range(3):
                 assert look(lost_workers) == "every run has a living worker"
             server.kill()  # or it would see the end of its worker: a machine that went down
-            worker = ledger.holder(DAY).process
+            worker = ledger.leases.holder(DAY).process
             os.kill(worker.pid, signal.SIGKILL)
             wait_until(worker.is_provably_dead)
             assert look(lost_workers) == "every run has a living worker"
@@ -349,11 +349,11 @@ class TestWorkers:
         with CodeServer() as server, Orchestrator(instance, server.target) as dagster:
             dagster.retry_failed_runs()
             drained = start(dagster, DAY - timedelta(days=1))
-            os.kill(ledger.holder(DAY - timedelta(days=1)).process.pid, signal.SIGTERM)
+            os.kill(ledger.leases.holder(DAY - timedelta(days=1)).process.pid, signal.SIGTERM)
             frozen, obedient = start(dagster, OTHER_DAY), start(dagster)
             wait_until(lambda: status(instance, drained) is dg.DagsterRunStatus.FAILURE)
             assert look(hard_stop) == "nothing runs late"
-            worker = ledger.holder(OTHER_DAY).process
+            worker = ledger.leases.holder(OTHER_DAY).process
             freeze_between_two_writes(worker.pid, home / "ledger.db")
             let_deadlines_pass(home)
             assert {frozen.run_id, obedient.run_id} <= words(look(hard_stop))
@@ -451,7 +451,9 @@ def let_deadlines_pass(home: Path) -> None:
 
 
 def has_answers(ledger: Ledger, day: date) -> bool:
-    return any(sum(ledger.counts(edition).values()) for edition in ledger.editions(day))
+    return any(
+        sum(ledger.results.counts(edition).values()) for edition in ledger.editions.of_day(day)
+    )
 
 
 def started(run: dg.DagsterRun) -> dg.DagsterEvent:

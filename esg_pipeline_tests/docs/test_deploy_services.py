@@ -192,10 +192,10 @@ def reader(postgres) -> tuple[Ledger, Ledger]:
 
 def test_a_reader_may_do_what_a_fetch_needs(reader):
     owner, ledger = reader
-    assert ledger.newest_delivered(DAY) is None
-    ledger.audit("kim", "fetch", day=DAY, outcome="done")
-    assert [(entry.who, entry.action) for entry in owner.audit_entries()] == [("kim", "fetch")]
-    assert owner.verify_audit() is None
+    assert ledger.editions.newest_delivered(DAY) is None
+    ledger.audit.append("kim", "fetch", day=DAY, outcome="done")
+    assert [(entry.who, entry.action) for entry in owner.audit.entries()] == [("kim", "fetch")]
+    assert owner.audit.first_broken() is None
 
 
 @pytest.mark.parametrize(

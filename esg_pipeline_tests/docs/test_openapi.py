@@ -19,7 +19,7 @@ from esg_pipeline_tests.accounts.accounts_service import AccountsService
 from esg_pipeline_tests.docs.openapi_document import Document, Exchange
 from esg_pipeline_tests.docs.pages import DOCS, block_with
 from esg_pipeline_tests.docs.recorder import recording
-from esg_pipeline_tests.scoring.checkpoints import MemoryCheckpoint
+from esg_pipeline_tests.scoring.checkpoints import MemoryCheckpoint, MemoryRateLimit
 from esg_pipeline_tests.scoring.conftest import read_accounts
 
 DAY = date(2026, 3, 10)
@@ -61,6 +61,7 @@ def score(firm: tuple[Sandbox, str], url: str, **settings: str) -> list[Exchange
             ),
             day=DAY,
             writer=MemoryCheckpoint(),
+            rate_limit=MemoryRateLimit(MemoryCheckpoint()),
             resume=MemoryCheckpoint(),
             calls_end_at=now + timedelta(seconds=30),
             deadline_at=now + timedelta(seconds=60),

@@ -106,8 +106,8 @@ def delivered(tmp_path_factory) -> Delivered:
             command_here(job, "report", "fetch", "--date", f"{day}", "--out", f"{made.folder}")
     command_here(job, "report", "history", "--out", f"{made.folder}", "--by", "Bea Intell")
     with opened_ledger(job) as ledger:
-        made.editions.update({each.day: each for each in ledger.daily_history(10)})
-        made.trail.extend(ledger.audit_entries())
+        made.editions.update({each.day: each for each in ledger.editions.daily_history(10)})
+        made.trail.extend(ledger.audit.entries())
     return made
 
 
@@ -295,5 +295,5 @@ def test_without_a_delivery_there_is_no_history_and_the_try_is_in_the_trail(tmp_
     assert done.output.endswith("no date is delivered yet; run one first\n")
     assert not (tmp_path / "FOLDER").exists()
     with opened_ledger(job) as ledger:
-        trail = [(each.action, each.outcome) for each in ledger.audit_entries()]
+        trail = [(each.action, each.outcome) for each in ledger.audit.entries()]
     assert trail == [("history", "failed")]

@@ -130,7 +130,9 @@ def test_one_answer_for_another_account_is_told_to_engineers(job, receivers, fir
 def test_a_held_list_is_told_and_its_release_ends_it(job, receivers, ledger, firm):
     settings = Settings(DAGSTER_HOME=job.home, _env_file=None)
     with at_work(ledger, settings, DAY - timedelta(days=1), scheduled=False) as yesterday:
-        ledger.set_accounts(yesterday.lease, yesterday.edition, count=2 * ACCOUNTS, sha256="")
+        ledger.editions.set_accounts(
+            yesterday.lease, yesterday.edition, count=2 * ACCOUNTS, sha256=""
+        )
         deliver(yesterday)
     assert run_here(job).exit_code == 1
     assert firm.counts().total == 0
@@ -195,7 +197,7 @@ def test_what_a_killed_run_had_raised_is_sent_once_by_the_watchdog(job, receiver
     firm.set_faults({"http_404": 0.5})
     unheard = dict.fromkeys(("ESG_SMTP_URL", "ESG_PAGERDUTY_ROUTING_KEY"), "")
     running = job.start("run", "--date", str(DAY), ESG_API_RATE_LIMIT="3", **unheard)
-    wait_until(lambda: ledger.alerts(DAY))
+    wait_until(lambda: ledger.outbox.alerts(DAY))
     running.kill()
     running.communicate()
     assert receivers.mails() == {}

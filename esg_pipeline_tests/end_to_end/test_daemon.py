@@ -89,7 +89,9 @@ def finished_looks(instance: dg.DagsterInstance) -> dict[str, set[TickStatus]]:
 
 
 def has_answers(ledger: Ledger) -> bool:
-    return any(sum(ledger.counts(edition).values()) for edition in ledger.editions(DAY))
+    return any(
+        sum(ledger.results.counts(edition).values()) for edition in ledger.editions.of_day(DAY)
+    )
 
 
 def test_a_queued_run_survives_its_daemon_and_its_worker(job, start_daemon, instance, ledger, firm):
@@ -105,7 +107,7 @@ def test_a_queued_run_survives_its_daemon_and_its_worker(job, start_daemon, inst
     daemon.kill()
     daemon.wait()
     start_daemon()
-    os.kill(ledger.holder(DAY).process.pid, signal.SIGKILL)
+    os.kill(ledger.leases.holder(DAY).process.pid, signal.SIGKILL)
     wait_until(lambda: instance.get_runs_count() > 1)
     wait_until(lambda: all(r.is_finished for r in instance.get_runs()))
     retry, killed = instance.get_runs()

@@ -37,7 +37,7 @@ def materialize(job: Job, *assets: str) -> str:
 def editions(job: Job) -> list[tuple[int, EditionState]]:
     ledger = Ledger.open(f"sqlite:///{job.home / 'ledger.db'}")
     try:
-        return [(each.number, each.state) for each in ledger.editions(DAY)]
+        return [(each.number, each.state) for each in ledger.editions.of_day(DAY)]
     finally:
         ledger.close()
 
@@ -64,7 +64,7 @@ def test_one_asset_alone_opens_no_edition_calls_nobody_and_says_what_to_do(job, 
     assert editions(job) == [(1, EditionState.DELIVERED)]
     assert firm.counts().total == 0
     ledger = Ledger.open(f"sqlite:///{job.home / 'ledger.db'}")
-    assert ledger.open_alerts() == []
+    assert ledger.outbox.open_alerts() == []
     ledger.close()
 
 

@@ -26,13 +26,13 @@ def ledger(ledger_url) -> Iterator[Ledger]:
 
 @pytest.fixture
 def lease(ledger) -> Iterator[Lease]:
-    with ledger.acquire_lease(DAY, run_id="run-1") as lease:
+    with ledger.leases.acquire(DAY, run_id="run-1") as lease:
         yield lease
 
 
 @pytest.fixture
 def edition(ledger, lease) -> Edition:
-    return ledger.open_edition(lease, **FIRST_RUN)
+    return ledger.editions.open(lease, **FIRST_RUN)
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def failed(account_id: str, message: str = "HTTP 404") -> Rating:
 
 def statuses(ledger: Ledger, edition: Any) -> dict[str, str]:
     """Status by account id, in the order of the table."""
-    table = ledger.ratings(edition)
+    table = ledger.results.ratings(edition)
     return dict(zip(table["account_id"].to_pylist(), table["status"].to_pylist(), strict=True))
 
 

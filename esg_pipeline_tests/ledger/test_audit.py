@@ -20,18 +20,20 @@ GRANTS = Path(esg_pipeline.ledger.__file__).parent / "grants.sql"
 def trail(ledger) -> Ledger:
     """A ledger with five entries."""
     for n in range(1, 6):
-        ledger.audit(f"kim {n}", "fetch", outcome="done", day=DAY, edition=n, details={"n": n})
-    assert ledger.verify_audit() is None
+        ledger.audit.append(
+            f"kim {n}", "fetch", outcome="done", day=DAY, edition=n, details={"n": n}
+        )
+    assert ledger.audit.first_broken() is None
     return ledger
 
 
 def test_a_run_leaves_its_story(ledger, lease, edition):
-    ledger.mark_held(lease, edition, "list shrank")
+    ledger.editions.mark_held(lease, edition, "list shrank")
     asked = {"asked_by": "kim", "reason": "list is right"}
-    edition = ledger.open_edition(lease, **run("run-2", label="manual", **asked))
-    ledger.writer(lease, edition).record([good("a"), failed("b")])
-    ledger.mark_delivered(lease, edition, manifest={})
-    entries = list(ledger.audit_entries())
+    edition = ledger.editions.open(lease, **run("run-2", label="manual", **asked))
+    ledger.results.writer(lease, edition).record([good("a"), failed("b")])
+    ledger.editions.mark_delivered(lease, edition, manifest={})
+    entries = list(ledger.audit.entries())
     assert [(each.who, each.action, each.outcome) for each in entries] == [
         ("scheduled run", "open_edition", "opened"),
         ("scheduled run", "hold_edition", "held"),
@@ -46,7 +48,7 @@ def test_a_run_leaves_its_story(ledger, lease, edition):
         "reason": "list is right",
         "run_id": "run-2",
     }
-    assert ledger.verify_audit() is None
+    assert ledger.audit.first_broken() is None
 
 
 @pytest.mark.parametrize(
@@ -65,7 +67,7 @@ def test_a_run_leaves_its_story(ledger, lease, edition):
 )
 def test_an_edited_row_is_named(trail, change):
     edit(trail, f"UPDATE esg_audit SET {change} WHERE seq = 3")
-    assert trail.verify_audit() == 3
+    assert trail.audit.first_broken() == 3
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ def test_an_edited_row_is_named(trail, change):
 )
 def test_a_removed_row_is_named_wherever_it_was(trail, sql, first_broken):
     edit(trail, sql)
-    assert trail.verify_audit() == first_broken
+    assert trail.audit.first_broken() == first_broken
 
 
 def test_a_row_that_somebody_added_is_named(trail):
@@ -90,17 +92,17 @@ def test_a_row_that_somebody_added_is_named(trail):
         "INSERT INTO esg_audit SELECT 6, at, who, action, day, edition, outcome, details, hash "
         "FROM esg_audit WHERE seq = 5",
     )
-    assert trail.verify_audit() == 6
+    assert trail.audit.first_broken() == 6
 
 
 def test_a_row_computed_again_breaks_the_next_one(trail):
     """Somebody who knows the rule has to rewrite everything after, and the head kept elsewhere."""
-    seq, head = trail.audit_head()
+    seq, head = trail.audit.head()
     edit(trail, "UPDATE esg_audit SET who = 'somebody' WHERE seq = 3")
-    entries = list(trail.audit_entries())
+    entries = list(trail.audit.entries())
     forged = hash_by_the_written_rule(entries[1].hash, entries[2])
     edit(trail, "UPDATE esg_audit SET hash = :hash WHERE seq = 3", hash=forged)
-    assert trail.verify_audit() == 4
+    assert trail.audit.first_broken() == 4
     assert (seq, head) == (5, entries[4].hash)
 
 
@@ -112,9 +114,9 @@ def hash_by_the_written_rule(previous, entry):
 
 
 def test_an_examiner_can_compute_the_hashes_from_the_export(trail):
-    trail.audit("李 🙂", "fetch", outcome='"quoted"\n', details={"why": "é \0 ünï"})
+    trail.audit.append("李 🙂", "fetch", outcome='"quoted"\n', details={"why": "é \0 ünï"})
     out = io.StringIO()
-    assert trail.export_audit(out, "json") == 6
+    assert trail.audit.export(out, "json") == 6
     previous = "0" * 64
     for line in out.getvalue().splitlines():
         row = json.loads(line)
@@ -125,9 +127,9 @@ def test_an_examiner_can_compute_the_hashes_from_the_export(trail):
 
 
 def test_the_csv_export_is_inert_in_a_spreadsheet(trail):
-    trail.audit('=HYPERLINK("http://x")', "fetch", outcome="@SUM(A1)")
+    trail.audit.append('=HYPERLINK("http://x")', "fetch", outcome="@SUM(A1)")
     out = io.StringIO(newline="")
-    assert trail.export_audit(out, "csv") == 6
+    assert trail.audit.export(out, "csv") == 6
     rows = list(csv.DictReader(io.StringIO(out.getvalue(), newline="")))
     assert (rows[5]["who"], rows[5]["outcome"]) == ('\'=HYPERLINK("http://x")', "'@SUM(A1)")
     assert [row["seq"] for row in rows] == list("123456")
@@ -139,16 +141,16 @@ def test_two_processes_do_not_fork_the_chain(ledger, start_worker):
     for worker in workers:
         worker.ask(f"audit 15 {worker.pid}")
     assert [worker.answer() for worker in workers] == ["ok None", "ok None"]
-    entries = list(ledger.audit_entries())
+    entries = list(ledger.audit.entries())
     assert [each.seq for each in entries] == list(range(1, 31))
     assert len({each.who for each in entries[:25]}) == 2
-    assert ledger.verify_audit() is None
+    assert ledger.audit.first_broken() is None
 
 
 def test_pages_of_the_trail_join(trail, monkeypatch):
     monkeypatch.setattr("esg_pipeline.ledger.audit._PAGE", 2)
-    assert [each.seq for each in trail.audit_entries()] == [1, 2, 3, 4, 5]
-    assert trail.verify_audit() is None
+    assert [each.seq for each in trail.audit.entries()] == [1, 2, 3, 4, 5]
+    assert trail.audit.first_broken() is None
 
 
 @pytest.fixture
@@ -168,23 +170,23 @@ def application(postgres):
 def test_the_applications_role_can_do_the_whole_job(application):
     ledger = application
     ledger.check()
-    with ledger.acquire_lease(DAY, run_id="run-1") as lease:
-        edition = ledger.open_edition(lease, **run("run-1"))
-        ledger.set_accounts(lease, edition, count=2, sha256="")
-        writer = ledger.writer(lease, edition)
+    with ledger.leases.acquire(DAY, run_id="run-1") as lease:
+        edition = ledger.editions.open(lease, **run("run-1"))
+        ledger.editions.set_accounts(lease, edition, count=2, sha256="")
+        writer = ledger.results.writer(lease, edition)
         writer.begin_attempts(["a", "b"])
         writer.record([good("a")], [("b", 1, "timeout")])
         with lease.fence():
-            ledger.mark_delivered(lease, edition, manifest={})
-        ledger.open_edition(lease, **run("run-2", "accounts"), reask=["a"])
-    ledger.raise_alert(DAY, "run_failed", {})
-    for message in ledger.due_alerts(NOON, lambda _: ["mail"]):
-        ledger.mark_sent(message, NOON)
-    ledger.place_hold(DAY, "kim", "case 7")
-    ledger.release_hold(DAY, "kim", "case closed")
-    report = ledger.purge_before(DAY.replace(day=25), who="kim", dry_run=False)
+            ledger.editions.mark_delivered(lease, edition, manifest={})
+        ledger.editions.open(lease, **run("run-2", "accounts"), reask=["a"])
+    ledger.outbox.raise_alert(DAY, "run_failed", {})
+    for message in ledger.outbox.take_due(NOON, lambda _: ["mail"]):
+        ledger.outbox.mark_sent(message, NOON)
+    ledger.retention.place_hold(DAY, "kim", "case 7")
+    ledger.retention.release_hold(DAY, "kim", "case closed")
+    report = ledger.retention.purge_before(DAY.replace(day=25), who="kim", dry_run=False)
     assert report.purged == (DAY,)
-    assert ledger.verify_audit() is None
+    assert ledger.audit.first_broken() is None
 
 
 @pytest.mark.parametrize(
@@ -200,14 +202,14 @@ def test_the_applications_role_can_do_the_whole_job(application):
     ],
 )
 def test_the_applications_role_cannot_change_the_trail(application, sql):
-    application.audit("kim", "fetch", outcome="done")
+    application.audit.append("kim", "fetch", outcome="done")
     with (
         pytest.raises(LedgerUnavailable, match=r"permission denied|must be owner") as denied,
         application._database.write() as connection,
     ):
         connection.exec_driver_sql(sql)
     assert isinstance(denied.value.__cause__.orig, psycopg.errors.InsufficientPrivilege)
-    assert application.verify_audit() is None
+    assert application.audit.first_broken() is None
 
 
 def test_a_role_that_may_not_make_tables_is_told_what_to_do(postgres):

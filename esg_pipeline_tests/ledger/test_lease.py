@@ -13,10 +13,10 @@ def test_a_second_run_is_told_who_holds_the_date(ledger, start_worker):
     worker = start_worker("run-1")
     worker.tell("acquire")
     with pytest.raises(LeaseHeld, match="already running") as held:
-        ledger.acquire_lease(DAY, run_id="run-2")
+        ledger.leases.acquire(DAY, run_id="run-2")
     assert "run-1" in held.value.holder
     assert str(worker.pid) in held.value.holder
-    assert ledger.holder(DAY).run_id == "run-1"
+    assert ledger.leases.holder(DAY).run_id == "run-1"
 
 
 def test_of_two_processes_in_the_same_instant_exactly_one_wins(ledger, start_worker):
@@ -35,8 +35,8 @@ def test_a_killed_holder_on_this_machine_is_replaced_at_once(ledger, start_worke
     worker = start_worker("run-1")
     worker.tell("acquire")
     worker.kill()
-    assert ledger.holder(DAY).is_dead
-    with ledger.acquire_lease(DAY, run_id="run-2") as lease:
+    assert ledger.leases.holder(DAY).is_dead
+    with ledger.leases.acquire(DAY, run_id="run-2") as lease:
         assert lease.token == 2
 
 
@@ -45,7 +45,7 @@ def test_the_process_number_alone_proves_nothing(ledger, lease, unlike):
     """After a reboot, in another container, or used again, it names another process."""
     edit(ledger, f"UPDATE esg_leases SET {unlike} = '1'")
     dead = unlike != "machine"  # elsewhere nothing can be proved
-    assert ledger.holder(DAY).is_dead is dead
+    assert ledger.leases.holder(DAY).is_dead is dead
 
 
 def test_a_holder_elsewhere_is_replaced_after_its_term_only(ledger, start_worker):
@@ -55,9 +55,9 @@ def test_a_holder_elsewhere_is_replaced_after_its_term_only(ledger, start_worker
     edit(ledger, "UPDATE esg_leases SET machine = 'another machine'")
     silence(ledger, 25)
     with pytest.raises(LeaseHeld):
-        ledger.acquire_lease(DAY, run_id="run-2")
+        ledger.leases.acquire(DAY, run_id="run-2")
     silence(ledger, 6)
-    ledger.acquire_lease(DAY, run_id="run-2").release()
+    ledger.leases.acquire(DAY, run_id="run-2").release()
 
 
 def test_a_heartbeat_from_the_future_holds_the_date_no_longer_than_its_term(ledger, start_worker):
@@ -67,18 +67,18 @@ def test_a_heartbeat_from_the_future_holds_the_date_no_longer_than_its_term(ledg
     worker.kill()
     edit(ledger, "UPDATE esg_leases SET machine = 'another machine'")
     silence(ledger, -3600)
-    ledger.acquire_lease(DAY, run_id="run-2").release()
+    ledger.leases.acquire(DAY, run_id="run-2").release()
 
 
 def test_heartbeats_keep_the_date(ledger):
-    lease = ledger.acquire_lease(DAY, run_id="run-1")
+    lease = ledger.leases.acquire(DAY, run_id="run-1")
     silence(ledger, 29)
     lease.start_heartbeat(every_s=0.02)
     deadline = time.monotonic() + 10
-    while ledger.holder(DAY).heartbeat_age_s > 1:
+    while ledger.leases.holder(DAY).heartbeat_age_s > 1:
         assert time.monotonic() < deadline
     lease.release()
-    assert ledger.holder(DAY) is None
+    assert ledger.leases.holder(DAY) is None
 
 
 def test_a_frozen_worker_that_wakes_after_a_takeover_writes_nothing(ledger, start_worker):
@@ -88,9 +88,9 @@ def test_a_frozen_worker_that_wakes_after_a_takeover_writes_nothing(ledger, star
     worker.tell("begin a b c")
     worker.freeze()
     silence(ledger, 31)
-    with ledger.acquire_lease(DAY, run_id="run-2") as lease:
-        edition = ledger.open_edition(lease, **run("run-2"))
-        ledger.writer(lease, edition).record([good("a", 2222)])
+    with ledger.leases.acquire(DAY, run_id="run-2") as lease:
+        edition = ledger.editions.open(lease, **run("run-2"))
+        ledger.results.writer(lease, edition).record([good("a", 2222)])
         worker.wake()
         for command in (
             "record a b",
@@ -108,14 +108,14 @@ def test_a_frozen_worker_that_wakes_after_a_takeover_writes_nothing(ledger, star
             assert worker.tell(command).startswith("LeaseLost"), command
         worker.tell("release")
         assert statuses(ledger, edition) == {"a": "Successful"}
-        assert ledger.ratings(edition)["overall_esg_score"].to_pylist()[0] * 100 == 2222
-        assert ledger.resume_state(edition).attempts == {"b": 1, "c": 1}
-        now = ledger.edition(DAY, 1)
+        assert ledger.results.ratings(edition)["overall_esg_score"].to_pylist()[0] * 100 == 2222
+        assert ledger.results.resume_state(edition).attempts == {"b": 1, "c": 1}
+        now = ledger.editions.find(DAY, 1)
         assert (now.run_id, now.state, now.accounts_count, now.metrics) == (
             *("run-2", "open", None),
             {},
         )
-        assert ledger.holder(DAY).run_id == "run-2"
+        assert ledger.leases.holder(DAY).run_id == "run-2"
 
 
 def test_a_worker_frozen_inside_its_publish_step_cannot_be_replaced(ledger_url, start_worker):
@@ -132,21 +132,21 @@ def test_a_worker_frozen_inside_its_publish_step_cannot_be_replaced(ledger_url, 
 
 def test_what_a_run_writes_inside_its_fence_is_committed_with_it(ledger, lease, edition):
     with lease.fence():
-        ledger.mark_delivered(lease, edition, manifest={"rows": 0})
-    assert ledger.newest_delivered(DAY).manifest == {"rows": 0}
+        ledger.editions.mark_delivered(lease, edition, manifest={"rows": 0})
+    assert ledger.editions.newest_delivered(DAY).manifest == {"rows": 0}
 
 
 def test_a_publish_step_that_fails_commits_nothing(ledger, lease, edition):
     with pytest.raises(RuntimeError), lease.fence():
-        ledger.mark_delivered(lease, edition, manifest={})
+        ledger.editions.mark_delivered(lease, edition, manifest={})
         raise RuntimeError
-    assert ledger.newest_delivered(DAY) is None
-    assert ledger.verify_audit() is None
+    assert ledger.editions.newest_delivered(DAY) is None
+    assert ledger.audit.first_broken() is None
 
 
 def test_heartbeats_go_on_while_a_file_is_published(postgres):
     ledger = Ledger.open(postgres.new_schema())
-    with ledger.acquire_lease(DAY, run_id="run-1") as lease, lease.fence():
+    with ledger.leases.acquire(DAY, run_id="run-1") as lease, lease.fence():
         beaten = threading.Thread(target=lease.beat)
         beaten.start()
         beaten.join(timeout=5)
@@ -155,27 +155,27 @@ def test_heartbeats_go_on_while_a_file_is_published(postgres):
 
 
 def test_the_loser_of_a_takeover_hears_of_it_by_its_heartbeat(ledger, caplog):
-    lease = ledger.acquire_lease(DAY, run_id="run-1")
+    lease = ledger.leases.acquire(DAY, run_id="run-1")
     silence(ledger, 31)
     edit(ledger, "UPDATE esg_leases SET token = token + 1, run_id = 'run-2'")
     lease.start_heartbeat(every_s=0.02)
     lease._heart.join(timeout=10)
     assert "run-1 lost its lease" in caplog.text
     lease.release()
-    assert ledger.holder(DAY).run_id == "run-2"
+    assert ledger.leases.holder(DAY).run_id == "run-2"
 
 
 def test_the_same_run_may_take_its_date_again(ledger):
     """The ledger's answer to the first acquisition was lost, or a step is retried."""
-    first = ledger.acquire_lease(DAY, run_id="run-1")
-    second = ledger.acquire_lease(DAY, run_id="run-1")
+    first = ledger.leases.acquire(DAY, run_id="run-1")
+    second = ledger.leases.acquire(DAY, run_id="run-1")
     assert second.token == first.token + 1
     with pytest.raises(LeaseLost):
-        ledger.open_edition(first, **FIRST_RUN)
+        ledger.editions.open(first, **FIRST_RUN)
     second.release()
 
 
 def test_dates_do_not_hold_each_other(ledger, lease):
     other_day = DAY.replace(day=25)
-    ledger.acquire_lease(other_day, run_id="run-2").release()
-    assert ledger.holder(DAY).run_id == "run-1"
+    ledger.leases.acquire(other_day, run_id="run-2").release()
+    assert ledger.leases.holder(DAY).run_id == "run-1"

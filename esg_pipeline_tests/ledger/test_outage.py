@@ -24,9 +24,9 @@ def impatient(postgres):
 
 
 def test_a_database_that_stops_in_the_middle_of_a_run_is_waited_for(postgres, impatient):
-    lease = impatient.acquire_lease(DAY, run_id="run-1")
-    edition = impatient.open_edition(lease, **run("run-1"))
-    writer = impatient.writer(lease, edition)
+    lease = impatient.leases.acquire(DAY, run_id="run-1")
+    edition = impatient.editions.open(lease, **run("run-1"))
+    writer = impatient.results.writer(lease, edition)
     writer.begin_attempts(["a", "b"])
     postgres.stop()
     try:
@@ -39,14 +39,14 @@ def test_a_database_that_stops_in_the_middle_of_a_run_is_waited_for(postgres, im
         postgres.start()
     writer.record([good("a")], refunded=["b"])
     assert statuses(impatient, edition) == {"a": "Successful"}
-    assert impatient.resume_state(edition).attempts == {}
+    assert impatient.results.resume_state(edition).attempts == {}
     lease.release()
 
 
 def test_a_frozen_database_is_noticed_in_time(postgres, impatient):
-    lease = impatient.acquire_lease(DAY, run_id="run-1")
-    edition = impatient.open_edition(lease, **run("run-1"))
-    writer = impatient.writer(lease, edition)
+    lease = impatient.leases.acquire(DAY, run_id="run-1")
+    edition = impatient.editions.open(lease, **run("run-1"))
+    writer = impatient.results.writer(lease, edition)
     with postgres.frozen():
         started = time.monotonic()
         with pytest.raises(LedgerUnavailable) as away:
@@ -108,9 +108,9 @@ def test_a_lost_confirmation_is_harmless_when_the_call_is_made_again(postgres, t
     with CuttingProxy(postgres.port) as proxy:
         url = postgres.new_schema().replace(str(postgres.port), str(proxy.port))
         ledger = Ledger.open(url, patience_s=2)
-        lease = ledger.acquire_lease(DAY, run_id="run-1")
-        edition = ledger.open_edition(lease, **run("run-1"))
-        writer = ledger.writer(lease, edition)
+        lease = ledger.leases.acquire(DAY, run_id="run-1")
+        edition = ledger.editions.open(lease, **run("run-1"))
+        writer = ledger.results.writer(lease, edition)
         writer.begin_attempts(["a", "b", "c"])
 
         def act():
@@ -120,17 +120,17 @@ def test_a_lost_confirmation_is_harmless_when_the_call_is_made_again(postgres, t
                 case "begin":
                     writer.begin_attempts(["d"])
                 case "fail":
-                    ledger.fail_unanswered(
+                    ledger.results.fail_unanswered(
                         lease, edition, ["a", "d"], reason="deadline", message="", now=NOON
                     )
                 case "deliver":
-                    ledger.mark_delivered(lease, edition, manifest={})
+                    ledger.editions.mark_delivered(lease, edition, manifest={})
                 case "alert":
-                    ledger.raise_alert(DAY, "run_failed", {})
+                    ledger.outbox.raise_alert(DAY, "run_failed", {})
                 case "open":
-                    ledger.open_edition(lease, **run("run-1"))
+                    ledger.editions.open(lease, **run("run-1"))
                 case "acquire":
-                    ledger.acquire_lease(DAY, run_id="run-1").release()
+                    ledger.leases.acquire(DAY, run_id="run-1").release()
 
         proxy.cut_after_commit()
         with pytest.raises(LedgerUnavailable):
@@ -138,7 +138,7 @@ def test_a_lost_confirmation_is_harmless_when_the_call_is_made_again(postgres, t
         assert proxy.has_cut
         act()
 
-        state = ledger.resume_state(edition)
+        state = ledger.results.resume_state(edition)
         expected = {
             "record": ({"a"}, {"b": 1}),
             "begin": (set(), {"a": 1, "b": 1, "c": 1, "d": 1}),
@@ -147,11 +147,11 @@ def test_a_lost_confirmation_is_harmless_when_the_call_is_made_again(postgres, t
         }
         unchanged = (set(), {"a": 1, "b": 1, "c": 1})
         assert (state.answered, state.attempts) == expected.get(then, unchanged)
-        assert len(ledger.editions(DAY)) == 1
-        assert len(ledger.alerts(DAY)) == (then == "alert")
-        actions = [each.action for each in ledger.audit_entries()]
+        assert len(ledger.editions.of_day(DAY)) == 1
+        assert len(ledger.outbox.alerts(DAY)) == (then == "alert")
+        actions = [each.action for each in ledger.audit.entries()]
         assert actions == ["open_edition", "deliver"][: 1 + (then == "deliver")]
-        assert ledger.verify_audit() is None
+        assert ledger.audit.first_broken() is None
         if then != "acquire":
             lease.release()
         ledger.close()
@@ -162,11 +162,11 @@ def test_a_locked_file_is_waited_for_and_then_reported(tmp_path):
     with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(LedgerUnavailable, match="locked") as busy:
-            ledger.audit("kim", "fetch", outcome="done")
+            ledger.audit.append("kim", "fetch", outcome="done")
         assert busy.value.retryable
-        assert ledger.holder(DAY) is None  # reading goes on
+        assert ledger.leases.holder(DAY) is None  # reading goes on
         other.execute("ROLLBACK")
-    assert ledger.audit("kim", "fetch", outcome="done") == 1
+    assert ledger.audit.append("kim", "fetch", outcome="done") == 1
     ledger.close()
 
 

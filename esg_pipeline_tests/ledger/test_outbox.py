@@ -24,41 +24,41 @@ def told(messages):
 
 
 def send_all(ledger, at, routing=mail):
-    sent = ledger.due_alerts(at, routing)
+    sent = ledger.outbox.take_due(at, routing)
     for message in sent:
-        ledger.mark_sent(message, at)
+        ledger.outbox.mark_sent(message, at)
     return told(sent)
 
 
 def test_a_condition_is_new_once_for_each_date(ledger):
-    assert ledger.raise_alert(DAY, "run_failed", {"why": "é 🙂"})
-    assert not ledger.raise_alert(DAY, "run_failed", {"why": "other"})
-    assert ledger.raise_alert(DAY, "failure_share", {})
-    assert ledger.raise_alert(DAY.replace(day=25), "run_failed", {})
-    first = ledger.alerts(DAY)[0]
+    assert ledger.outbox.raise_alert(DAY, "run_failed", {"why": "é 🙂"})
+    assert not ledger.outbox.raise_alert(DAY, "run_failed", {"why": "other"})
+    assert ledger.outbox.raise_alert(DAY, "failure_share", {})
+    assert ledger.outbox.raise_alert(DAY.replace(day=25), "run_failed", {})
+    first = ledger.outbox.alerts(DAY)[0]
     assert (first.condition, first.details, first.occurrence) == ("run_failed", {"why": "é 🙂"}, 1)
 
 
 def test_each_channel_gets_a_message_once(ledger):
-    ledger.raise_alert(DAY, "run_failed", {"n": 1})
-    assert ledger.count_unsent(both) == 2
-    messages = ledger.due_alerts(NOON, both)
+    ledger.outbox.raise_alert(DAY, "run_failed", {"n": 1})
+    assert ledger.outbox.count_unsent(both) == 2
+    messages = ledger.outbox.take_due(NOON, both)
     assert told(messages) == [("run_failed", "raised", "mail"), ("run_failed", "raised", "pager")]
     assert messages[0].details == {"n": 1}
     for message in messages:
-        ledger.mark_sent(message, NOON)
-    assert ledger.due_alerts(NOON + timedelta(days=1), both) == []
-    assert ledger.count_unsent(both) == 0
+        ledger.outbox.mark_sent(message, NOON)
+    assert ledger.outbox.take_due(NOON + timedelta(days=1), both) == []
+    assert ledger.outbox.count_unsent(both) == 0
 
 
 def test_two_senders_never_take_the_same_message(ledger):
     for n in range(20):
-        ledger.raise_alert(DAY, f"condition-{n}", {})
+        ledger.outbox.raise_alert(DAY, f"condition-{n}", {})
     start, taken = threading.Barrier(4), []
 
     def send():
         start.wait()
-        taken.extend(ledger.due_alerts(NOON, both))
+        taken.extend(ledger.outbox.take_due(NOON, both))
 
     senders = [threading.Thread(target=send) for _ in range(4)]
     for sender in senders:
@@ -69,77 +69,77 @@ def test_two_senders_never_take_the_same_message(ledger):
 
 
 def test_a_sender_that_dies_leaves_its_messages_to_the_next(ledger):
-    ledger.raise_alert(DAY, "run_failed", {})
-    assert ledger.due_alerts(NOON, mail)
-    assert ledger.due_alerts(LATER - timedelta(seconds=1), mail) == []
-    assert told(ledger.due_alerts(LATER, mail)) == [("run_failed", "raised", "mail")]
+    ledger.outbox.raise_alert(DAY, "run_failed", {})
+    assert ledger.outbox.take_due(NOON, mail)
+    assert ledger.outbox.take_due(LATER - timedelta(seconds=1), mail) == []
+    assert told(ledger.outbox.take_due(LATER, mail)) == [("run_failed", "raised", "mail")]
 
 
 def test_a_dead_channel_is_tried_again_and_holds_up_no_other(ledger):
-    ledger.raise_alert(DAY, "run_failed", {})
-    by_mail, by_pager = ledger.due_alerts(NOON, both)
-    ledger.mark_sent(by_pager, NOON)
+    ledger.outbox.raise_alert(DAY, "run_failed", {})
+    by_mail, by_pager = ledger.outbox.take_due(NOON, both)
+    ledger.outbox.mark_sent(by_pager, NOON)
     retry_at = NOON + timedelta(minutes=5)
-    ledger.mark_failed(by_mail, "mail server refused\0", retry_at)
-    assert ledger.due_alerts(retry_at - timedelta(seconds=1), both) == []
-    (again,) = ledger.due_alerts(retry_at, both)
+    ledger.outbox.mark_failed(by_mail, "mail server refused\0", retry_at)
+    assert ledger.outbox.take_due(retry_at - timedelta(seconds=1), both) == []
+    (again,) = ledger.outbox.take_due(retry_at, both)
     assert (again.channel, again.attempts) == ("mail", 1)
-    assert ledger.count_unsent(both) == 1
+    assert ledger.outbox.count_unsent(both) == 1
 
 
 def test_a_cure_is_told_after_the_trouble_and_once(ledger):
-    ledger.raise_alert(DAY, "failure_share", {"share": 0.06})
+    ledger.outbox.raise_alert(DAY, "failure_share", {"share": 0.06})
     assert send_all(ledger, NOON) == [("failure_share", "raised", "mail")]
-    assert ledger.resolve_alert(DAY, "failure_share", {"share": 0.01})
-    assert not ledger.resolve_alert(DAY, "failure_share", {})
-    (cured,) = ledger.due_alerts(NOON, mail)
+    assert ledger.outbox.resolve_alert(DAY, "failure_share", {"share": 0.01})
+    assert not ledger.outbox.resolve_alert(DAY, "failure_share", {})
+    (cured,) = ledger.outbox.take_due(NOON, mail)
     assert (cured.phase, cured.details) == ("resolved", {"share": 0.01})
-    ledger.mark_sent(cured, NOON)
-    assert ledger.due_alerts(LATER, mail) == []
-    assert ledger.open_alerts() == []
+    ledger.outbox.mark_sent(cured, NOON)
+    assert ledger.outbox.take_due(LATER, mail) == []
+    assert ledger.outbox.open_alerts() == []
 
 
 def test_trouble_that_was_cured_before_anybody_heard_is_told_first(ledger):
-    ledger.raise_alert(DAY, "run_failed", {})
-    ledger.resolve_alert(DAY, "run_failed", {})
+    ledger.outbox.raise_alert(DAY, "run_failed", {})
+    ledger.outbox.resolve_alert(DAY, "run_failed", {})
     assert send_all(ledger, NOON) == [("run_failed", "raised", "mail")]
     assert send_all(ledger, NOON) == [("run_failed", "resolved", "mail")]
     assert send_all(ledger, NOON) == []
 
 
 def test_trouble_that_comes_back_is_told_again(ledger):
-    ledger.raise_alert(DAY, "run_failed", {"run": 1})
+    ledger.outbox.raise_alert(DAY, "run_failed", {"run": 1})
     send_all(ledger, NOON)
-    ledger.resolve_alert(DAY, "run_failed", {})
+    ledger.outbox.resolve_alert(DAY, "run_failed", {})
     send_all(ledger, NOON)
-    assert ledger.raise_alert(DAY, "run_failed", {"run": 3})
-    (again,) = ledger.due_alerts(NOON, mail)
+    assert ledger.outbox.raise_alert(DAY, "run_failed", {"run": 3})
+    (again,) = ledger.outbox.take_due(NOON, mail)
     assert (again.phase, again.occurrence, again.details) == ("raised", 2, {"run": 3})
-    assert [each.condition for each in ledger.open_alerts()] == ["run_failed"]
+    assert [each.condition for each in ledger.outbox.open_alerts()] == ["run_failed"]
 
 
 def test_a_channel_added_later_does_not_tell_old_news(ledger):
-    ledger.raise_alert(DAY, "run_failed", {})
+    ledger.outbox.raise_alert(DAY, "run_failed", {})
     send_all(ledger, NOON)
-    assert ledger.count_unsent(both) == 1
+    assert ledger.outbox.count_unsent(both) == 1
     edit(ledger, "UPDATE esg_alerts SET raised_at = :then", then=datetime(2026, 1, 1))
-    assert ledger.count_unsent(both) == 0
+    assert ledger.outbox.count_unsent(both) == 0
 
 
 def test_what_resolves_what_was_never_raised_is_nothing(ledger):
-    assert not ledger.resolve_alert(DAY, "run_failed", {})
-    assert ledger.alerts(DAY) == []
+    assert not ledger.outbox.resolve_alert(DAY, "run_failed", {})
+    assert ledger.outbox.alerts(DAY) == []
 
 
 def test_an_alert_stands_or_falls_with_its_fact(ledger, lease, edition):
     with pytest.raises(RuntimeError), ledger.transaction():
-        ledger.mark_held(lease, edition, "list shrank")
-        ledger.raise_alert(DAY, "account_list_held", {})
+        ledger.editions.mark_held(lease, edition, "list shrank")
+        ledger.outbox.raise_alert(DAY, "account_list_held", {})
         raise RuntimeError
-    assert (ledger.edition(DAY, 1).state, ledger.alerts(DAY)) == ("open", [])
+    assert (ledger.editions.find(DAY, 1).state, ledger.outbox.alerts(DAY)) == ("open", [])
     with ledger.transaction():
-        ledger.mark_held(lease, edition, "list shrank")
-        ledger.raise_alert(DAY, "account_list_held", {})
-    assert ledger.edition(DAY, 1).state == "held"
-    (alert,) = ledger.alerts(DAY)
+        ledger.editions.mark_held(lease, edition, "list shrank")
+        ledger.outbox.raise_alert(DAY, "account_list_held", {})
+    assert ledger.editions.find(DAY, 1).state == "held"
+    (alert,) = ledger.outbox.alerts(DAY)
     assert alert.raised_at.tzinfo == UTC

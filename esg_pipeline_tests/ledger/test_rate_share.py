@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 
 from esg_pipeline.ledger import LeaseLost
-from esg_pipeline.ledger.rate_share import give_share_back, take_share
 from esg_pipeline_tests.ledger.runs import DAY, edit, silence
 
 LIMIT = 50.0
@@ -18,18 +17,17 @@ class Caller:
     """A run that keeps to its share, as the engine does."""
 
     def __init__(self, ledger, day, limit=LIMIT):
-        self.ledger, self.day, self.limit = ledger, day, limit
-        self.lease = ledger.acquire_lease(day, run_id=f"run of {day}")
+        self.day, self.limit = day, limit
+        self.lease = ledger.leases.acquire(day, run_id=f"run of {day}")
+        self.rate_limit = ledger.shared_rate_limit(self.lease)
         self.share = 0.0
 
     def ask(self) -> float:
-        self.share, self.is_free = take_share(
-            self.ledger._database, self.lease, self.limit, self.share
-        )
+        self.share, self.is_free = self.rate_limit.take(self.limit, self.share)
         return self.share
 
     def stop(self) -> None:
-        give_share_back(self.lease)
+        self.rate_limit.give_back()
         self.share = 0.0
 
 

@@ -41,7 +41,7 @@ ODD_IDS = [
 
 @pytest.fixture
 def writer(ledger, lease, edition):
-    return ledger.writer(lease, edition)
+    return ledger.results.writer(lease, edition)
 
 
 def test_every_field_comes_back_as_it_was(ledger, writer, edition):
@@ -57,7 +57,7 @@ def test_every_field_comes_back_as_it_was(ledger, writer, edition):
         attempts=3,
     )
     writer.record([good("g"), partial, failed("f")])
-    table = ledger.ratings(edition)
+    table = ledger.results.ratings(edition)
     assert table.schema == RATINGS_SCHEMA
     table.validate(full=True)
     rows = {row["account_id"]: row for row in table.to_pylist()}
@@ -78,16 +78,16 @@ def test_ids_are_byte_true_and_sorted_by_code_point(ledger, writer, edition):
     shuffled = random.Random(1).sample(ODD_IDS, len(ODD_IDS))
     writer.begin_attempts(shuffled)
     writer.record([good(each) for each in shuffled])
-    assert ledger.ratings(edition)["account_id"].to_pylist() == sorted(ODD_IDS)
-    state = ledger.resume_state(edition)
+    assert ledger.results.ratings(edition)["account_id"].to_pylist() == sorted(ODD_IDS)
+    state = ledger.results.resume_state(edition)
     assert (state.answered, state.attempts) == (set(ODD_IDS), {})
 
 
 def test_a_resumed_run_hears_how_many_of_its_results_are_failed(ledger, lease, writer, edition):
     writer.record([good("a"), good("b")])
     why = {"reason": Reason.TIMEOUT, "message": "", "now": NOON}
-    ledger.fail_unanswered(lease, edition, ["a", "c", "d"], **why)
-    state = ledger.resume_state(edition)
+    ledger.results.fail_unanswered(lease, edition, ["a", "c", "d"], **why)
+    state = ledger.results.resume_state(edition)
     assert (state.answered, state.failed) == ({"a", "b", "c", "d"}, 2)
 
 
@@ -97,13 +97,13 @@ def test_any_text_can_be_an_id(ledger, writer, edition):
     ids = {"".join(map(chr, rng.choices(code_points, k=rng.randint(1, 30)))) for _ in range(2000)}
     writer.begin_attempts(list(ids))
     writer.record([good(each) for each in ids])
-    assert ledger.ratings(edition)["account_id"].to_pylist() == sorted(ids)
+    assert ledger.results.ratings(edition)["account_id"].to_pylist() == sorted(ids)
 
 
 def test_odd_ids_keep_their_attempts(ledger, writer, edition):
     writer.begin_attempts(ODD_IDS)
     writer.record([], [(each, 1, "timeout") for each in ODD_IDS])
-    assert ledger.resume_state(edition).attempts == dict.fromkeys(ODD_IDS, 1)
+    assert ledger.results.resume_state(edition).attempts == dict.fromkeys(ODD_IDS, 1)
 
 
 def test_an_id_too_long_for_the_ledger_is_refused_before_the_call(writer):
@@ -119,7 +119,7 @@ def test_an_id_too_long_for_the_ledger_is_refused_before_the_call(writer):
 
 def test_text_that_no_database_holds_does_not_stop_the_run(ledger, writer, edition):
     writer.record([failed("a", message="NUL \0 half \ud83d")])
-    assert ledger.ratings(edition)["message"].to_pylist() == ["NUL \ufffd half ?"]
+    assert ledger.results.ratings(edition)["message"].to_pylist() == ["NUL \ufffd half ?"]
 
 
 def test_the_same_ratings_twice_change_nothing(ledger, writer, edition):
@@ -132,7 +132,9 @@ def test_the_same_ratings_twice_change_nothing(ledger, writer, edition):
 def test_of_two_different_ratings_the_first_stays(ledger, writer, edition):
     writer.record([good("a", overall=1000)])
     writer.record([good("a", overall=2000), good("b", overall=3000)])
-    assert [str(each) for each in ledger.ratings(edition)["overall_esg_score"].to_pylist()] == [
+    assert [
+        str(each) for each in ledger.results.ratings(edition)["overall_esg_score"].to_pylist()
+    ] == [
         "10.00",
         "30.00",
     ]
@@ -143,9 +145,9 @@ def test_attempts_are_counted_over_restarts(ledger, lease, edition, writer):
     writer.record([good("a")], [("b", 1, "timeout")], ["c"])
     writer.begin_attempts(["b"])
     writer.record([], [("b", 2, "http_5xx")])
-    again = ledger.open_edition(lease, **run("run-2"))
-    assert ledger.resume_state(again).attempts == {"b": 2}
-    assert ledger.resume_state(again).answered == {"a"}
+    again = ledger.editions.open(lease, **run("run-2"))
+    assert ledger.results.resume_state(again).attempts == {"b": 2}
+    assert ledger.results.resume_state(again).answered == {"a"}
 
 
 def test_a_throttled_call_costs_nothing(ledger, lease, edition, writer):
@@ -153,7 +155,7 @@ def test_a_throttled_call_costs_nothing(ledger, lease, edition, writer):
     writer.record([], [("a", 1, "timeout")], ["b"])
     writer.begin_attempts(["a", "b"])
     writer.record([], [], ["a", "b"])
-    assert ledger.resume_state(edition).attempts == {"a": 1}
+    assert ledger.results.resume_state(edition).attempts == {"a": 1}
 
 
 def test_calls_cut_off_by_kill_9_count_as_spent(ledger, start_worker):
@@ -164,15 +166,15 @@ def test_calls_cut_off_by_kill_9_count_as_spent(ledger, start_worker):
     worker.tell("retry b 1")
     worker.tell("record a")
     worker.kill()
-    with ledger.acquire_lease(DAY, run_id="run-2") as lease:
-        edition = ledger.open_edition(lease, **run("run-2"))
-        state = ledger.resume_state(edition)
+    with ledger.leases.acquire(DAY, run_id="run-2") as lease:
+        edition = ledger.editions.open(lease, **run("run-2"))
+        state = ledger.results.resume_state(edition)
         assert state.answered == {"a"}
         assert state.attempts == {"b": 1, "c": 1, "d": 1}
-        writer = ledger.writer(lease, edition)
+        writer = ledger.results.writer(lease, edition)
         writer.begin_attempts(["b", "c", "d"])
         writer.record([good("b")], [("c", 2, "timeout")], ["d"])
-        assert ledger.resume_state(edition).attempts == {"c": 2, "d": 1}
+        assert ledger.results.resume_state(edition).attempts == {"c": 2, "d": 1}
 
 
 @pytest.mark.parametrize("confirmed_batches", [1, 7, 20])
@@ -183,13 +185,13 @@ def test_what_was_confirmed_survives_kill_9(ledger, start_worker, confirmed_batc
     worker.ask("work 100")
     confirmed = [worker.answer() for _ in range(confirmed_batches)]
     worker.kill()
-    edition = ledger.edition(DAY, 1)
-    state = ledger.resume_state(edition)
+    edition = ledger.editions.find(DAY, 1)
+    state = ledger.results.resume_state(edition)
     assert {f"{batch}-{n}" for batch in confirmed for n in range(50)} <= state.answered
     assert len(state.answered) % 50 == 0, "a batch is recorded whole or not at all"
     assert len(state.attempts) in (0, 50), "at most one batch lost an attempt"
     assert not state.answered & state.attempts.keys()
-    assert ledger.ratings(edition).num_rows == len(state.answered)
+    assert ledger.results.ratings(edition).num_rows == len(state.answered)
 
 
 def begin_in_a_run(start_worker, run_id: str, *account_ids: str) -> Worker:
@@ -208,16 +210,16 @@ def test_deaths_of_runs_are_counted_for_the_accounts_they_were_asking(ledger, st
         worker.tell(f"record answered-{death}")
         worker.tell(f"retry retried {death}")
         worker.kill()
-        state = ledger.resume_state(ledger.edition(DAY, 1))
+        state = ledger.results.resume_state(ledger.editions.find(DAY, 1))
         assert state.attempts == {"poison": death, "beside": death, "retried": death}
         assert state.cut_off == {"poison": death, "beside": death}
-    with ledger.acquire_lease(DAY, run_id="run-3") as lease:
-        edition = ledger.open_edition(lease, **run("run-3"))
-        writer = ledger.writer(lease, edition)
+    with ledger.leases.acquire(DAY, run_id="run-3") as lease:
+        edition = ledger.editions.open(lease, **run("run-3"))
+        writer = ledger.results.writer(lease, edition)
         for each in ("beside", "poison"):
             writer.begin_attempts([each])
         writer.record([], [("beside", 3, "timeout")])
-        state = ledger.resume_state(edition)
+        state = ledger.results.resume_state(edition)
         assert state.attempts == {"poison": 3, "beside": 3, "retried": 2}
         assert state.cut_off == {"poison": 3}, "a known outcome starts a new count"
 
@@ -225,13 +227,13 @@ def test_deaths_of_runs_are_counted_for_the_accounts_they_were_asking(ledger, st
 def test_a_call_alone_that_was_not_made_leaves_no_trace(ledger, start_worker):
     for death in (1, 2):
         begin_in_a_run(start_worker, f"run-{death}", "poison").kill()
-    with ledger.acquire_lease(DAY, run_id="run-3") as lease:
-        edition = ledger.open_edition(lease, **run("run-3"))
-        writer = ledger.writer(lease, edition)
-        before = ledger.resume_state(edition)
+    with ledger.leases.acquire(DAY, run_id="run-3") as lease:
+        edition = ledger.editions.open(lease, **run("run-3"))
+        writer = ledger.results.writer(lease, edition)
+        before = ledger.results.resume_state(edition)
         writer.begin_attempts(["poison"])
         writer.record([], refunded=["poison"])
-        assert ledger.resume_state(edition) == before
+        assert ledger.results.resume_state(edition) == before
         assert before.cut_off == {"poison": 2}
 
 
@@ -259,29 +261,29 @@ def test_unanswered_accounts_become_failed_with_their_attempts(ledger, lease, ed
     writer.record([good("a")], [("b", 2, "timeout")])
     asked = ["a", "b", "c", "never asked"]
     for expected in (3, 0):  # the second time its answer had been lost
-        count = ledger.fail_unanswered(
+        count = ledger.results.fail_unanswered(
             lease, edition, asked, reason=Reason.DEADLINE, message="not reached", now=NOON
         )
         assert count == expected
-    rows = {row["account_id"]: row for row in ledger.ratings(edition).to_pylist()}
+    rows = {row["account_id"]: row for row in ledger.results.ratings(edition).to_pylist()}
     assert rows["a"]["status"] == "Successful"
     assert [rows[each]["attempts"] for each in asked] == [1, 2, 1, 0]
     assert {rows[each]["reason"] for each in asked[1:]} == {"deadline"}
-    assert ledger.counts(edition) == {"Successful": 1, "Partial": 0, "Failed": 3}
+    assert ledger.results.counts(edition) == {"Successful": 1, "Partial": 0, "Failed": 3}
 
 
 def test_pages_join_to_one_table(ledger, writer, edition, monkeypatch):
     monkeypatch.setattr(results_module, "_PAGE", 7)
     ids = sorted(f"{n}" for n in range(21))
     writer.record([good(each) for each in ids])
-    table = ledger.ratings(edition)
+    table = ledger.results.ratings(edition)
     assert table["account_id"].to_pylist() == ids
     assert isinstance(table, pa.Table) and table.num_rows == 21
 
 
 def test_an_empty_edition_has_an_empty_table(ledger, edition):
-    assert ledger.ratings(edition).schema == RATINGS_SCHEMA
-    assert ledger.ratings(edition).num_rows == 0
+    assert ledger.results.ratings(edition).schema == RATINGS_SCHEMA
+    assert ledger.results.ratings(edition).num_rows == 0
 
 
 def test_no_column_could_hold_an_account_name(ledger):
@@ -292,9 +294,9 @@ def test_no_column_could_hold_an_account_name(ledger):
 
 
 def test_a_correction_of_a_settled_account_does_not_begin_it_again(ledger, edition, lease):
-    writer = ledger.writer(lease, edition)
+    writer = ledger.results.writer(lease, edition)
     writer.begin_attempts(["refused", "hangs"])
     writer.record([], [("refused", 1, "unauthorized")])
     writer.record([], [("refused", 0, "unauthorized")])
-    state = ledger.resume_state(edition)
+    state = ledger.results.resume_state(edition)
     assert (state.attempts, state.cut_off) == ({"hangs": 1}, {"hangs": 1})

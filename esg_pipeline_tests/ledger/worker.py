@@ -101,12 +101,16 @@ class _Program:
             "record": lambda *ids: self.writer.record([good(each, 1111) for each in ids]),
             "retry": lambda each, spent: self.writer.record([], [(each, int(spent), "timeout")]),
             "fail": self.fail,
-            "deliver": lambda: self.ledger.mark_delivered(self.lease, self.edition, manifest={}),
-            "hold": lambda: self.ledger.mark_held(self.lease, self.edition, "stale"),
-            "accounts": lambda: self.ledger.set_accounts(
+            "deliver": lambda: self.ledger.editions.mark_delivered(
+                self.lease, self.edition, manifest={}
+            ),
+            "hold": lambda: self.ledger.editions.mark_held(self.lease, self.edition, "stale"),
+            "accounts": lambda: self.ledger.editions.set_accounts(
                 self.lease, self.edition, count=99, sha256="stale"
             ),
-            "metrics": lambda: self.ledger.set_metrics(self.lease, self.edition, {"stale": 1}),
+            "metrics": lambda: self.ledger.editions.set_metrics(
+                self.lease, self.edition, {"stale": 1}
+            ),
             "audit": self.audit,
             "fill": self.fill,
             "work": self.work,
@@ -116,23 +120,23 @@ class _Program:
         }
 
     def acquire(self) -> int:
-        self.lease = self.ledger.acquire_lease(DAY, run_id=self.run_id)
+        self.lease = self.ledger.leases.acquire(DAY, run_id=self.run_id)
         self.lease.start_heartbeat()
         return self.lease.token
 
     def open(self) -> int:
-        self.edition = self.ledger.open_edition(self.lease, **run(self.run_id))
-        self.writer = self.ledger.writer(self.lease, self.edition)
+        self.edition = self.ledger.editions.open(self.lease, **run(self.run_id))
+        self.writer = self.ledger.results.writer(self.lease, self.edition)
         return self.edition.number
 
     def fail(self, *ids: str) -> int:
-        return self.ledger.fail_unanswered(
+        return self.ledger.results.fail_unanswered(
             self.lease, self.edition, ids, reason=Reason.DEADLINE, message="stale", now=NOON
         )
 
     def audit(self, times: str, who: str) -> None:
         for _ in range(int(times)):
-            self.ledger.audit(who, "look", outcome="seen")
+            self.ledger.audit.append(who, "look", outcome="seen")
 
     def fill(self, batches: str) -> None:
         """Record so many batches of 1,000 accounts."""

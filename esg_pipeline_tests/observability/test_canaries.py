@@ -42,14 +42,15 @@ def test_every_failure_is_logged_by_account_id_and_no_name_or_token_is(
     day = clock.business_date(datetime.now(UTC))
     end = datetime.now(UTC) + timedelta(minutes=5)
     with log_to(settings, run_id="r", day=DAY, step="esg_scores"):
-        lease = ledger.acquire_lease(day, run_id="r")
-        edition = ledger.open_edition(
+        lease = ledger.leases.acquire(day, run_id="r")
+        edition = ledger.editions.open(
             lease, run_id="r", root_run_id="r", mode="full", asked_by=None, reason=None,
             label="manual", code_version="0", reask=None, deadline_at=end,
         )  # fmt: skip
         outcome = score_accounts(
-            accounts, settings=settings, day=day, writer=ledger.writer(lease, edition),
-            resume=ledger.resume_state(edition), calls_end_at=end, deadline_at=end,
+            accounts, settings=settings, day=day, writer=ledger.results.writer(lease, edition),
+            rate_limit=ledger.shared_rate_limit(lease),
+            resume=ledger.results.resume_state(edition), calls_end_at=end, deadline_at=end,
         )  # fmt: skip
         lease.release()
     ledger.close()

@@ -1,4 +1,4 @@
-"""A checkpoint in memory for the engine's tests: a real one, which can be slow, away, or lost."""
+"""Checkpoint and rate limit in memory for the engine's tests; they can be slow, away, or lost."""
 
 import threading
 import time
@@ -36,7 +36,7 @@ class MemoryCheckpoint:
     was_written: threading.Event = field(default_factory=threading.Event)
 
     def begin_attempts(self, account_ids: Sequence[str]) -> int:
-        self._write()
+        self.write()
         assert 0 < len(account_ids) <= 1000
         assert self.begun.isdisjoint(account_ids), "begun again before its outcome was recorded"
         assert self.ratings.keys().isdisjoint(account_ids), "called again after its rating"
@@ -50,7 +50,7 @@ class MemoryCheckpoint:
         failed_attempts: Sequence[tuple[str, int, str]] = (),
         refunded: Sequence[str] = (),
     ) -> None:
-        self._write()
+        self.write()
         self.largest_batch = max(self.largest_batch, len(ratings))
         for rating in ratings:
             assert rating.account_id not in self.ratings, "two ratings for one account"
@@ -64,14 +64,8 @@ class MemoryCheckpoint:
             self.refunds += 1
         self.was_written.set()
 
-    def take_share(self, limit: float, in_use: float) -> RateShare:
-        self._write()
-        return RateShare(limit, is_free=True)
-
-    def give_share_back(self) -> None:
-        self._write()
-
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Take as long, and fail, as every write does now."""
         if self.is_away:
             raise LedgerUnavailable("the database is away")
         if self.lost_after is not None and len(self.ratings) >= self.lost_after:
@@ -94,3 +88,17 @@ class MemoryCheckpoint:
         for rating in self.ratings.values():
             counts[rating.reason or ""] = counts.get(rating.reason or "", 0) + 1
         return counts
+
+
+@dataclass
+class MemoryRateLimit:
+    """Gives the whole limit; it lies in the same database as the checkpoint."""
+
+    checkpoint: MemoryCheckpoint
+
+    def take(self, limit: float, in_use: float) -> RateShare:
+        self.checkpoint.write()
+        return RateShare(limit, is_free=True)
+
+    def give_back(self) -> None:
+        self.checkpoint.write()

@@ -18,7 +18,7 @@ from esg_pipeline.ratings import ACCOUNTS_SCHEMA, Rating
 from esg_pipeline.sandbox import Behaviour, CallCounts, Sandbox, start_sandbox
 from esg_pipeline.scoring import Progress, ScoringOutcome, score_accounts
 from esg_pipeline.settings import Settings
-from esg_pipeline_tests.scoring.checkpoints import MemoryCheckpoint
+from esg_pipeline_tests.scoring.checkpoints import MemoryCheckpoint, MemoryRateLimit
 from esg_pipeline_tests.scoring.raw_api import RawApi, run_raw_api
 
 DAY = date(2026, 11, 24)
@@ -80,6 +80,7 @@ class Scoring:
         accounts: pa.Table,
         *,
         checkpoint: MemoryCheckpoint | None = None,
+        rate_limit: MemoryRateLimit | None = None,
         calls_end_in_s: float = 60,
         reserve_s: float = 60,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -95,6 +96,7 @@ class Scoring:
             settings=self.settings(**settings),
             day=DAY,
             writer=self.checkpoint,
+            rate_limit=rate_limit or MemoryRateLimit(self.checkpoint),
             resume=MemoryCheckpoint(dict(state.ratings), dict(state.attempts), dict(state.cut_off)),
             calls_end_at=calls_end_at,
             deadline_at=calls_end_at + timedelta(seconds=reserve_s),

@@ -15,9 +15,9 @@ def main() -> None:
     task = json.loads(sys.argv[1])
     day = date.fromisoformat(task["day"])
     ledger = Ledger.open(task["ledger"])
-    lease = ledger.acquire_lease(day, run_id="run")
+    lease = ledger.leases.acquire(day, run_id="run")
     lease.start_heartbeat()
-    edition = ledger.open_edition(
+    edition = ledger.editions.open(
         lease,
         run_id="run",
         root_run_id="run",
@@ -33,12 +33,13 @@ def main() -> None:
         read_accounts(task["database"]).slice(0, task["count"]),
         settings=Settings(_env_file=None, **task["settings"]),
         day=day,
-        writer=ledger.writer(lease, edition),
-        resume=ledger.resume_state(edition),
+        writer=ledger.results.writer(lease, edition),
+        rate_limit=ledger.shared_rate_limit(lease),
+        resume=ledger.results.resume_state(edition),
         calls_end_at=end,
         deadline_at=end + timedelta(minutes=1),
     )
-    counts = ledger.counts(edition)
+    counts = ledger.results.counts(edition)
     lease.release()
     ledger.close()
     print(json.dumps(counts))

@@ -36,12 +36,12 @@ def test_an_account_that_kills_every_run_is_failed_alone(scoring, tmp_path):
         deaths += 1
         if deaths == 2:
             with closing(Ledger.open(f"sqlite:///{tmp_path}/ledger.db")) as ledger:
-                state = ledger.resume_state(ledger.edition(DAY, 1))
+                state = ledger.results.resume_state(ledger.editions.find(DAY, 1))
             in_flight_twice = {each for each, cut_off in state.cut_off.items() if cut_off == 2}
             assert in_flight_twice > {poison}
         assert deaths <= 3
     with closing(Ledger.open(f"sqlite:///{tmp_path}/ledger.db")) as ledger:
-        rows = ledger.ratings(ledger.edition(DAY, 1)).to_pylist()
+        rows = ledger.results.ratings(ledger.editions.find(DAY, 1)).to_pylist()
     assert deaths == 3
     assert {row["account_id"] for row in rows if row["status"] == "Successful"} == innocents
     [failed] = [row for row in rows if row["status"] == "Failed"]

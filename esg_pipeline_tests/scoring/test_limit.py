@@ -10,7 +10,7 @@ import pytest
 from esg_pipeline.ledger import RateShare
 from esg_pipeline.sandbox import Sandbox
 from esg_pipeline.scoring import ScoringOutcome
-from esg_pipeline_tests.scoring.checkpoints import MemoryCheckpoint
+from esg_pipeline_tests.scoring.checkpoints import MemoryCheckpoint, MemoryRateLimit
 from esg_pipeline_tests.scoring.conftest import DAY
 
 STALL_S = 0.1
@@ -72,21 +72,21 @@ def test_what_a_killed_run_called_last_counts_for_the_one_that_takes_its_share(s
 def test_a_share_that_another_had_is_used_a_second_later(scoring):
     given_at = []
 
-    class HandedOver(MemoryCheckpoint):
-        def take_share(self, limit: float, in_use: float) -> RateShare:
+    class HandedOver(MemoryRateLimit):
+        def take(self, limit: float, in_use: float) -> RateShare:
             given_at.append(time.time())
             return RateShare(limit if len(given_at) > 1 else 0.0, is_free=False)
 
-    scoring.run(5, checkpoint=HandedOver(), api_rate_limit=5)
+    scoring.run(5, rate_limit=HandedOver(MemoryCheckpoint()), api_rate_limit=5)
     assert scoring.sandbox.calls()[0].wall >= given_at[1] + 1
 
 
 def test_a_run_without_a_share_of_the_limit_makes_no_call(scoring):
-    class NoShare(MemoryCheckpoint):
-        def take_share(self, limit: float, in_use: float) -> RateShare:
+    class NoShare(MemoryRateLimit):
+        def take(self, limit: float, in_use: float) -> RateShare:
             return RateShare(0.0, is_free=False)
 
-    scoring.run(50, checkpoint=NoShare(), calls_end_in_s=2)
+    scoring.run(50, rate_limit=NoShare(MemoryCheckpoint()), calls_end_in_s=2)
     assert scoring.counts.total == 0
 
 
