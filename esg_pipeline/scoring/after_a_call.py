@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from esg_pipeline.ratings import ProcessingStatus, Rating, Reason
-from esg_pipeline.scoring.api.client import CallOutcome, CallResult
+from esg_pipeline.scoring.api.call import CallOutcome, CallResult
 from esg_pipeline.scoring.api.credentials import Bearer, Credentials
 from esg_pipeline.scoring.breaker import Breaker, Evidence
 from esg_pipeline.scoring.checkpoint import CheckpointThread
@@ -266,8 +266,7 @@ class Settler:
         self, item: Item, reason: Reason | None, http_status: int | None, message: str
     ) -> None:
         """Make an account Failed without another call."""
-        result = CallResult(CallOutcome.REFUSED)
-        result.reason, result.http_status, result.message = reason, http_status, message
+        result = CallResult(CallOutcome.REFUSED, reason, http_status, message)
         self._work.note_answered(item.row)
         self._checkpoint.add(self._failed_rating(item, result))
 

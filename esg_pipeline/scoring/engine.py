@@ -14,14 +14,12 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
-from yarl import URL
 
 from esg_pipeline.ratings import Reason
 from esg_pipeline.scoring.after_a_call import Settler
-from esg_pipeline.scoring.api.answer import answer_reader
-from esg_pipeline.scoring.api.client import ApiClient, CallOutcome, CallResult
-from esg_pipeline.scoring.api.credentials import Bearer, Credentials, open_credentials
-from esg_pipeline.scoring.api.wire import Wire
+from esg_pipeline.scoring.api.call import CallOutcome, CallResult
+from esg_pipeline.scoring.api.client import open_api
+from esg_pipeline.scoring.api.credentials import Bearer, Credentials
 from esg_pipeline.scoring.breaker import Breaker
 from esg_pipeline.scoring.checkpoint import CheckpointThread
 from esg_pipeline.scoring.estimate import Estimate
@@ -113,13 +111,13 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._checkpoint.notify(self._loop, self._on_checkpoint)
         settings, schedule = self._settings, self._pacer.schedule
-        wire = Wire(
+        api = open_api(
             settings,
-            URL(settings.api_url or ""),
+            self._day,
+            now=self._now,
             on_delayed=lambda number: schedule.correct(number, self._clock()),
         )
-        async with wire, open_credentials(settings) as credentials:
-            self._client = ApiClient(wire, settings, self._day, answer_reader(settings, self._day))
+        async with api as (self._client, credentials):
             self._settler = Settler(
                 work=self._work,
                 checkpoint=self._checkpoint,

@@ -9,7 +9,7 @@ nothing (HEAD) goes first.
 import logging
 from collections.abc import Awaitable, Callable
 
-from esg_pipeline.scoring.api.client import ApiClient, CallOutcome, CallResult
+from esg_pipeline.scoring.api.call import Api, CallOutcome, CallResult
 from esg_pipeline.scoring.api.credentials import Bearer, Credentials
 from esg_pipeline.scoring.breaker import Breaker
 from esg_pipeline.scoring.feeder import Feeder
@@ -33,7 +33,7 @@ class Prober:
         breaker: Breaker,
         work: WorkList,
         pacer: Pacer,
-        client: ApiClient,
+        client: Api,
         credentials: Credentials,
         may_probe: Callable[[], bool],
         clock: Callable[[], float],

@@ -63,17 +63,17 @@ def test_a_clock_that_jumps_back_does_not_stop_the_calls(scoring):
 def test_a_hang_that_ignores_cancellation_does_not_hold_up_the_end(scoring, monkeypatch):
     monkeypatch.setattr(engine_thread, "HANG_GRACE_S", 1.0)
     wakes_up = threading.Event()
-    judge = client.ApiClient._judge
+    read = client.ApiClient._result_of
 
     def hang_at_the_50th(self, *arguments):
-        result = judge(self, *arguments)
+        result = read(self, *arguments)
         calls.append(None)
         if len(calls) == 50:
             wakes_up.wait(30)
         return result
 
     calls: list[None] = []
-    monkeypatch.setattr(client.ApiClient, "_judge", hang_at_the_50th)
+    monkeypatch.setattr(client.ApiClient, "_result_of", hang_at_the_50th)
     started = time.monotonic()
     ratings = scoring.run(300, api_rate_limit=100, calls_end_in_s=2)
     took = time.monotonic() - started

@@ -4,9 +4,9 @@ Each `ask` makes exactly one HTTP request. What happens next, and how often, is 
 """
 
 import json
-from collections.abc import Mapping
-from datetime import date
-from enum import Enum, auto
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import date, datetime
 from urllib.parse import quote
 
 import aiohttp
@@ -14,13 +14,13 @@ from aiohttp import hdrs
 from multidict import istr
 from yarl import URL
 
-from esg_pipeline.clock import now_utc
 from esg_pipeline.ratings import Focus, ProcessingStatus, Reason
-from esg_pipeline.scoring.api.answer import Answer, Reader
+from esg_pipeline.scoring.api.answer import Reader, answer_reader
 from esg_pipeline.scoring.api.asked_pause import asked_pause_s
-from esg_pipeline.scoring.api.tls import is_local_shortage, untrusted
-from esg_pipeline.scoring.api.wire import NotHttp, Response, Wire
-from esg_pipeline.scoring.errors import ApiUntrusted
+from esg_pipeline.scoring.api.call import CallOutcome, CallResult
+from esg_pipeline.scoring.api.credentials import Credentials, open_credentials
+from esg_pipeline.scoring.api.failures import result_of_error
+from esg_pipeline.scoring.api.wire import Response, Wire
 from esg_pipeline.settings import Settings
 
 PLACEHOLDER = "{account_id}"
@@ -35,52 +35,22 @@ _REMAINING = istr("RateLimit-Remaining")
 _X_REMAINING = istr("X-RateLimit-Remaining")
 
 
-class CallOutcome(Enum):
-    """What the engine has to do about a call."""
+class ApiClient:
+    """Asks the API, by POST or, when its URL has a place for the account id, by GET.
 
-    ANSWERED = auto()
-    """`answer` is what the API says of the account."""
-    REFUSED = auto()
-    """A final no: another call would bring the same."""
-    FAILED = auto()
-    """Worth another attempt."""
-    THROTTLED = auto()
-    """Slow down; costs no attempt."""
-    UNAUTHORIZED = auto()
-    """401."""
-    NOT_SENT = auto()
-    """This machine could not make the call; costs no attempt."""
-    UNTRUSTED = auto()
-    """The server did not prove who it is; nothing was sent."""
-
-
-class CallResult:
-    """What came of one call.
-
-    A plain class with defaults, since there is one for every call.
-
-    Attributes:
-        is_outage: Transport error or 5xx: what an outage looks like.
-        pause_s: How long the API asks its callers to wait, seconds.
-        stop: Why the whole run must stop, if it must.
+    Args:
+        read: Reads the body of an answer.
+        now: The wall clock, for waits that the API gives as points in time.
     """
 
-    answer: Answer | None = None
-    reason: Reason | None = None
-    http_status: int | None = None
-    message = ""
-    is_outage = False
-    pause_s: float | None = None
-    stop: ApiUntrusted | None = None
-
-    def __init__(self, outcome: CallOutcome) -> None:
-        self.outcome = outcome
-
-
-class ApiClient:
-    """Asks the API, by POST or, when its URL has a place for the account id, by GET."""
-
-    def __init__(self, wire: Wire, settings: Settings, day: date, read: Reader) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        settings: Settings,
+        day: date,
+        read: Reader,
+        now: Callable[[], datetime],
+    ) -> None:
         url = settings.api_url or ""
         self._wire = wire
         self._is_get = PLACEHOLDER in url
@@ -88,6 +58,7 @@ class ApiClient:
         self._day = day.isoformat()
         self._body_ends = {focus: self._body_end(focus) for focus in (None, *Focus)}
         self._read = read
+        self._now = now
         self._throttle_statuses = frozenset(settings.api_throttle_statuses)
         self._authorization = ""
         self._head = ""
@@ -102,28 +73,13 @@ class ApiClient:
     async def ask(
         self, account_id: str, focus: Focus | None, authorization: str, number: int
     ) -> CallResult:
-        """Make one call for an account; never raises but for cancellation.
-
-        Args:
-            account_id: As it is; made safe for a URL here.
-            focus: The focus that the account asks for.
-            authorization: Value of the Authorization header.
-            number: The pacer's number of this call.
-        """
+        """Make one call for an account: see `Api`."""
         try:
             request = self._request(account_id, focus, authorization)
             response = await self._wire.exchange(request, number)
-            return self._judge(response, account_id, focus)
-        except TimeoutError:
-            return _failed(Reason.TIMEOUT, None, "no whole answer in time", is_outage=True)
-        except NotHttp:
-            message = "the answer is not HTTP"
-            return _failed(Reason.UNREADABLE_RESPONSE, None, message, is_outage=True)
-        except (aiohttp.ClientError, OSError) as error:
-            return _transport_failed(error)
-        except Exception as error:  # one odd exchange must not end the run
-            message = f"the exchange broke the client ({type(error).__name__})"
-            return _failed(Reason.UNREADABLE_RESPONSE, None, message)
+            return self._result_of(response, account_id, focus)
+        except Exception as error:
+            return result_of_error(error)
 
     def _request(self, account_id: str, focus: Focus | None, authorization: str) -> bytes:
         if authorization is not self._authorization:
@@ -144,31 +100,52 @@ class ApiClient:
         target = self._target.replace(_MARK, segment)
         return f"{target}{'&' if '?' in target else '?'}analysis_date={self._day}"
 
-    def _judge(self, response: Response, account_id: str, focus: Focus | None) -> CallResult:
-        status = response.status
+    def _result_of(self, response: Response, account_id: str, focus: Focus | None) -> CallResult:
+        status, headers = response.status, response.headers
         if status in self._throttle_statuses:
-            result = _result(CallOutcome.THROTTLED, Reason.RATE_LIMITED, status)
-            result.pause_s = asked_pause_s(response.headers, now=now_utc())
-            return result
+            return CallResult(
+                CallOutcome.THROTTLED,
+                Reason.RATE_LIMITED,
+                status,
+                f"HTTP {status}",
+                pause_s=asked_pause_s(headers, now=self._now()),
+            )
         if not 200 <= status < 300:  # noqa: PLR2004
-            return _judge_error(status, response.headers)
+            return self._result_of_error_status(status, headers)
         if response.body is None:
-            return _failed(
-                Reason.UNREADABLE_RESPONSE, status, response.problem, is_outage=response.is_cut
+            return CallResult(
+                CallOutcome.FAILED,
+                Reason.UNREADABLE_RESPONSE,
+                status,
+                response.problem,
+                is_outage=response.is_cut,
             )
         answer = self._read(response.body, account_id, focus)
         if answer.reason is Reason.UNREADABLE_RESPONSE:
-            return _failed(Reason.UNREADABLE_RESPONSE, status, answer.message)
-        result = CallResult(CallOutcome.ANSWERED)
-        result.answer = answer
-        result.http_status = status
+            return CallResult(CallOutcome.FAILED, answer.reason, status, answer.message)
+        result = CallResult(CallOutcome.ANSWERED, None, status, answer=answer)
         if answer.status is ProcessingStatus.FAILED:
             result.reason = answer.reason
             result.message = answer.message
-        headers = response.headers
         if _RATE_LIMIT in headers or _REMAINING in headers or _X_REMAINING in headers:
-            result.pause_s = _hinted_pause_s(headers)
+            pause_s = asked_pause_s(headers, now=self._now(), is_throttle=False)
+            result.pause_s = None if pause_s is None else min(pause_s, MAX_HINT_S)
         return result
+
+    def _result_of_error_status(self, status: int, headers: Mapping[str, str]) -> CallResult:
+        said = f"HTTP {status}"
+        if status == 401:  # noqa: PLR2004
+            return CallResult(CallOutcome.UNAUTHORIZED, Reason.UNAUTHORIZED, status, said)
+        is_retried = status in RETRIED_STATUSES
+        asks_to_wait = is_retried and hdrs.RETRY_AFTER in headers
+        return CallResult(
+            CallOutcome.FAILED if is_retried else CallOutcome.REFUSED,
+            _error_reason(status),
+            status,
+            said,
+            is_outage=status >= 500,  # noqa: PLR2004
+            pause_s=asked_pause_s(headers, now=self._now()) if asks_to_wait else None,
+        )
 
     async def is_alive(self, authorization: str, number: int) -> bool:
         """Ask for nothing (HEAD): whether anything but an outage answers."""
@@ -179,18 +156,6 @@ class ApiClient:
         except (aiohttp.ClientError, OSError):
             return False
         return response.status < 500 or response.status == 501  # noqa: PLR2004
-
-
-def _judge_error(status: int, headers: Mapping[str, str]) -> CallResult:
-    if status == 401:  # noqa: PLR2004
-        return _result(CallOutcome.UNAUTHORIZED, Reason.UNAUTHORIZED, status)
-    is_retried = status in RETRIED_STATUSES
-    outcome = CallOutcome.FAILED if is_retried else CallOutcome.REFUSED
-    result = _result(outcome, _error_reason(status), status)
-    result.is_outage = status >= 500  # noqa: PLR2004
-    if is_retried and hdrs.RETRY_AFTER in headers:
-        result.pause_s = asked_pause_s(headers, now=now_utc())
-    return result
 
 
 def _error_reason(status: int) -> Reason:
@@ -207,35 +172,23 @@ def _error_reason(status: int) -> Reason:
             return Reason.INVALID_RESPONSE  # a redirect, never followed
 
 
-def _transport_failed(error: Exception) -> CallResult:
-    if is_local_shortage(error):
-        return _result(CallOutcome.NOT_SENT, Reason.CONNECTION)
-    if stop := untrusted(error, "ESG_API_URL"):
-        result = _result(CallOutcome.UNTRUSTED, Reason.CONNECTION)
-        result.stop = stop
-        return result
-    message = f"no connection ({type(error).__name__})"
-    return _failed(Reason.CONNECTION, None, message, is_outage=True)
+@asynccontextmanager
+async def open_api(
+    settings: Settings,
+    day: date,
+    *,
+    now: Callable[[], datetime],
+    on_delayed: Callable[[int], None],
+) -> AsyncIterator[tuple[ApiClient, Credentials]]:
+    """The API of the settings and the credentials for it.
 
-
-def _result(outcome: CallOutcome, reason: Reason, http_status: int | None = None) -> CallResult:
-    result = CallResult(outcome)
-    result.reason = reason
-    result.http_status = http_status
-    result.message = "" if http_status is None else f"HTTP {http_status}"
-    return result
-
-
-def _failed(
-    reason: Reason, http_status: int | None, message: str, *, is_outage: bool = False
-) -> CallResult:
-    result = _result(CallOutcome.FAILED, reason, http_status)
-    result.message = message
-    result.is_outage = is_outage
-    return result
-
-
-def _hinted_pause_s(headers: Mapping[str, str]) -> float | None:
-    """How long to wait because a good answer says that the quota is used up."""
-    pause_s = asked_pause_s(headers, now=now_utc(), is_throttle=False)
-    return None if pause_s is None else min(pause_s, MAX_HINT_S)
+    Args:
+        settings: Checked by `Settings.require_for_run`.
+        day: The business date.
+        now: The wall clock, aware.
+        on_delayed: Called with the number of a call that left late, because its connection had
+            to be opened first.
+    """
+    wire = Wire(settings, URL(settings.api_url or ""), on_delayed)
+    async with wire, open_credentials(settings) as credentials:
+        yield ApiClient(wire, settings, day, answer_reader(settings, day), now), credentials

@@ -18,7 +18,8 @@ import aiohttp
 import jiter
 from pydantic import SecretStr
 
-from esg_pipeline.scoring.api.tls import HEADERS, open_connector, untrusted
+from esg_pipeline.scoring.api.tls import untrusted
+from esg_pipeline.scoring.api.wire import HEADERS, open_connector
 from esg_pipeline.scoring.errors import ApiUnauthorized
 from esg_pipeline.settings import Settings
 

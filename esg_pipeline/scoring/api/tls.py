@@ -1,34 +1,15 @@
-"""What all HTTP of the engine shares: connections, TLS, and what a transport error means.
+"""TLS of every connection to the API and its token endpoint: who is trusted, and who is not.
 
-No certificate that does not verify is trusted and no proxy setting of the environment is read.
+No certificate that does not verify is ever trusted.
 """
 
-import errno
 import ssl
 
 import aiohttp
 
-from esg_pipeline import __version__
 from esg_pipeline.scoring.errors import ApiUntrusted
 from esg_pipeline.settings import Settings
 
-KEEPALIVE_S = 4.0
-"""Shorter than the 5 s after which common servers close an idle connection (docs/faults.md#c7)."""
-DNS_CACHE_S = 30
-
-HEADERS = {
-    "Accept": "application/json",
-    "Accept-Encoding": "gzip, deflate",
-    "User-Agent": f"esg-pipeline/{__version__}",
-}
-
-_LOCAL_ERRORS = {
-    errno.EMFILE,
-    errno.ENFILE,
-    errno.ENOBUFS,
-    errno.ENOMEM,
-    errno.EADDRNOTAVAIL,
-}
 _TLS_REFUSALS = {
     "CERTIFICATE_VERIFY_FAILED",
     "UNSUPPORTED_PROTOCOL",
@@ -46,17 +27,7 @@ _TLS_REFUSALS = {
 }
 
 
-def open_connector(settings: Settings, connections: int) -> aiohttp.TCPConnector:
-    """Open a pool of kept connections. To be called inside the event loop that will use it."""
-    return aiohttp.TCPConnector(
-        ssl=_tls_context(settings),
-        limit=connections,
-        ttl_dns_cache=DNS_CACHE_S,
-        keepalive_timeout=KEEPALIVE_S,
-    )
-
-
-def _tls_context(settings: Settings) -> ssl.SSLContext | bool:
+def tls_context(settings: Settings) -> ssl.SSLContext | bool:
     """The context of all connections; True, aiohttp's own verifying one, when none needs TLS."""
     urls = (settings.api_url, settings.api_oauth_token_url)
     if not any(url is not None and url.lower().startswith("https:") for url in urls):
@@ -66,11 +37,6 @@ def _tls_context(settings: Settings) -> ssl.SSLContext | bool:
     if settings.api_ca_file is not None:
         context.load_verify_locations(cafile=settings.api_ca_file)
     return context
-
-
-def is_local_shortage(error: BaseException) -> bool:
-    """Whether the machine ran out of sockets, ports or buffers: nothing was sent."""
-    return isinstance(error, aiohttp.ClientConnectorError) and error.errno in _LOCAL_ERRORS
 
 
 def untrusted(error: BaseException, setting: str) -> ApiUntrusted | None:
