@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from esg_pipeline.alerts.conditions import Condition
+from esg_pipeline.cli.home import ExitCode
+from esg_pipeline.ratings import ProcessingStatus
+from esg_pipeline.report.schema import REPORT_SCHEMA
 from esg_pipeline_tests.docs.pages import DOCS, ROOT, anchors, check_proofs, read, table_rows
 
 LOOKED_AT = ("esg_pipeline", "esg_pipeline_tests", "benchmarks", "deploy", "docs", ".github", ".ci")
@@ -65,6 +69,22 @@ def test_every_fault_has_its_place_and_names_tests_that_exist(heading, letter):
     for row in rows:
         assert re.match(rf'\| <a id="{letter.lower()}(\d+)"></a>{letter}\1 \| ', row), row
         check_proofs(row)
+
+
+def section(heading: str) -> str:
+    """A part of the design, up to the next heading."""
+    return re.split(r"^#+ ", read(DOCS / "design.md").partition(f" {heading}\n")[2], flags=re.M)[0]
+
+
+def test_the_contracts_of_the_design_are_those_of_the_code():
+    columns = re.findall(r"`([^`]+)`", " ".join(section("Report").strip().split("\n\n")[0].split()))
+    assert columns == list(REPORT_SCHEMA.columns)
+    statuses = re.findall(r"^\| ([A-Z]\w+) \|", section("Processing status"), re.MULTILINE)
+    assert statuses == list(ProcessingStatus)
+    codes = re.findall(r"^\| (\d) \|", section("Command line"), re.MULTILINE)
+    assert [int(code) for code in codes] == list(ExitCode)
+    conditions = re.findall(r"`(\w+)`", section("Alerts").split(". ")[0])
+    assert conditions == list(Condition)
 
 
 def test_no_fault_is_listed_twice():
