@@ -123,8 +123,3 @@ RATINGS_SCHEMA = pa.schema(
     ]
 )
 """The `esg_scores` frame, sorted by account_id (code point order), one row per account."""
-
-
-def file_stem(business_date: date) -> str:
-    """The start of every delivered file's name (docs/design.md#report)."""
-    return f"FirmESGRatings_{business_date:%Y%m%d}"

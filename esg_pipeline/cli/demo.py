@@ -62,14 +62,14 @@ def _run_and_show(home: Path) -> ExitCode:
     from esg_pipeline.cli.report import print_rows
     from esg_pipeline.cli.run import run_here
     from esg_pipeline.delivery import open_store
-    from esg_pipeline.ratings import file_stem
+    from esg_pipeline.delivery.layout import report_name
 
     settings = settings_or_exit(for_run=True)
     day = today()
     code = run_here(settings, day, {})
     if code in (ExitCode.DELIVERED, ExitCode.DELIVERED_ABOVE_THRESHOLD):
         click.echo("\nThe first rows of the decrypted report:")
-        print_rows(open_store(settings).read(f"{file_stem(day)}.csv"), 5)
+        print_rows(open_store(settings).read(report_name(day)), 5)
         click.echo(f"\nEncrypted report, error log and manifest: {home / 'store'}")
         click.echo(f"Keys: {home / 'keys'}   Ledger: {home / 'ledger.db'}")
         click.echo(

@@ -23,7 +23,6 @@ from esg_pipeline.cli.home import (
     opened_ledger,
     settings_or_exit,
 )
-from esg_pipeline.ratings import file_stem
 from esg_pipeline.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -84,15 +83,16 @@ def fetch(day: date, out: Path, by: str) -> None:
 def show(day: date, rows: int, by: str) -> None:
     """Say what was delivered for a date, and show the first rows."""
     from esg_pipeline.delivery import open_store, trusted_keys
+    from esg_pipeline.delivery.layout import report_name
     from esg_pipeline.delivery.verification import open_delivery
 
     settings = settings_or_exit()
     with _audited(settings, by, "show", day):
         trusted = trusted_keys(settings.keys_folder)
         manifest, files = open_delivery(open_store(settings), day, trusted=trusted, edition=None)
-        content = dict(files)[f"{file_stem(day)}.csv"]
+        content = dict(files)[report_name(day)]
     counts = ", ".join(f"{count} {status}" for status, count in manifest["counts"].items())
-    click.echo(f"{file_stem(day)}.csv, edition {manifest['edition']}, {manifest['label']}")
+    click.echo(f"{report_name(day)}, edition {manifest['edition']}, {manifest['label']}")
     click.echo(f"{manifest['rows']} accounts: {counts}")
     click.echo(f"Dagster run {manifest['run_id']}, code {manifest['code_version']}")
     print_rows(content, rows)
@@ -126,6 +126,7 @@ def rebuild(day: date, edition: int | None, out: Path | None, by: str) -> None:
     """Make an edition again from the ledger and compare it with what was delivered."""
     from esg_pipeline.daily_run import rebuild_files
     from esg_pipeline.delivery import open_store
+    from esg_pipeline.delivery.layout import file_stem
     from esg_pipeline.delivery.private_files import replace_private
 
     settings = settings_or_exit()

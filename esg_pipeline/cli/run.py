@@ -218,7 +218,7 @@ def _root(error: Any) -> str:
 
 def _say_delivered(settings: Settings, day: date) -> ExitCode:
     from esg_pipeline.daily_run.when_to_alert import is_above
-    from esg_pipeline.ratings import file_stem
+    from esg_pipeline.delivery.layout import report_name
 
     with opened_ledger(settings) as ledger:
         edition = ledger.editions.newest_delivered(day)
@@ -228,7 +228,7 @@ def _say_delivered(settings: Settings, day: date) -> ExitCode:
     successful, partial, failed = edition.successful or 0, edition.partial or 0, edition.failed or 0
     total = successful + partial + failed
     click.echo(
-        f"{file_stem(day)}.csv, edition {edition.number}: {total} accounts, "
+        f"{report_name(day)}, edition {edition.number}: {total} accounts, "
         f"{successful} Successful, {partial} Partial, {failed} Failed"
     )
     click.echo(f"Store: {settings.store_location}")

@@ -17,6 +17,7 @@ from esg_pipeline.accounts import (
 )
 from esg_pipeline.daily_run.claim import MATERIALIZE_ALL, DayHold, NotBegun
 from esg_pipeline.delivery import DeliveryInvalid, MissingFromStore, Store, open_signer
+from esg_pipeline.delivery.layout import accounts_name
 from esg_pipeline.delivery.parquet import from_parquet, to_parquet
 from esg_pipeline.ledger import Edition
 from esg_pipeline.settings import Settings
@@ -76,7 +77,7 @@ def freeze_accounts(
     if frozen is None:
         _hold_a_shrunken_list(hold, settings, table.num_rows, previous)
     sha256 = account_list_sha256(table)
-    store.write(snapshot_name(hold.edition), to_parquet(table))
+    store.write(accounts_name(hold.day, hold.edition.number), to_parquet(table))
     hold.ledger.editions.set_accounts(hold.lease, hold.edition, count=table.num_rows, sha256=sha256)
     hold.ledger.results.forget_other_accounts(
         hold.lease, hold.edition, table["account_id"].to_pylist()
@@ -100,14 +101,9 @@ def check_frozen(hold: DayHold, accounts: pa.Table) -> str:
     return sha256
 
 
-def snapshot_name(edition: Edition) -> str:
-    """Where an edition's account list lies on the store."""
-    return f"editions/{edition.day:%Y%m%d}/{edition.number:04d}/accounts.parquet"
-
-
 def read_snapshot(store: Store, edition: Edition) -> pa.Table | None:
     """The account list an edition was made for, or None if it is not on the store, whole."""
-    name = snapshot_name(edition)
+    name = accounts_name(edition.day, edition.number)
     if edition.accounts_sha256 is None:
         return None
     try:

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from esg_pipeline import __version__, clock
-from esg_pipeline.daily_run.accounts import check_frozen, read_snapshot, snapshot_name
+from esg_pipeline.daily_run.accounts import check_frozen, read_snapshot
 from esg_pipeline.daily_run.claim import MATERIALIZE_ALL, DayHold, NotBegun
 from esg_pipeline.daily_run.summarise import Summary, summarise
 from esg_pipeline.delivery import (
@@ -24,6 +24,7 @@ from esg_pipeline.delivery import (
     pending_sealed,
     seal_locally,
 )
+from esg_pipeline.delivery.layout import ERRORS_SUFFIX, REPORT_SUFFIX, accounts_name
 from esg_pipeline.ledger import Edition, Ledger
 from esg_pipeline.ratings import ProcessingStatus
 from esg_pipeline.report import build_report, changed_cells, format_error_log, format_report
@@ -97,7 +98,7 @@ def deliver_edition(
     signer = open_signer(settings.keys_folder)
     files = _format_files(report, ratings, _format(settings))
     changed = _changes(hold, store, report)
-    summary = _summarise(hold, settings, accounts, ratings, files[".csv"], changed, signer)
+    summary = _summarise(hold, settings, accounts, ratings, files[REPORT_SUFFIX], changed, signer)
     if summary is not None:
         files |= summary.files
     facts = DeliveryFacts(
@@ -176,7 +177,10 @@ def _format(settings: Settings) -> dict[str, bool]:
 
 def _format_files(report: pa.Table, ratings: pa.Table, how: Mapping[str, bool]) -> dict[str, bytes]:
     """The plain contents of an edition's files, by suffix; the same inputs give the same bytes."""
-    return {".csv": format_report(report, **how), "_errors.csv": format_error_log(ratings)}
+    return {
+        REPORT_SUFFIX: format_report(report, **how),
+        ERRORS_SUFFIX: format_error_log(ratings),
+    }
 
 
 class NothingToRebuild(Exception):
@@ -205,7 +209,7 @@ def rebuild_files(
     if accounts is None:
         raise NothingToRebuild(
             f"{day}: the account list of edition {edition.number} is not on the store "
-            f"({snapshot_name(edition)})"
+            f"({accounts_name(day, edition.number)})"
         )
     ratings = ledger.results.ratings(edition)
     how = edition.metrics.get("format") or _format(settings)

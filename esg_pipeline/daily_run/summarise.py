@@ -14,9 +14,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from esg_pipeline import __version__
+from esg_pipeline.delivery.layout import (
+    HISTORY_TABLE,
+    SUMMARY_JSON_SUFFIX,
+    SUMMARY_PAGE_SUFFIX,
+    TREND_PAGE,
+    errors_name,
+    report_name,
+)
 from esg_pipeline.delivery.parquet import to_parquet
 from esg_pipeline.ledger import Edition, Ledger
-from esg_pipeline.ratings import Reason, file_stem
+from esg_pipeline.ratings import Reason
 from esg_pipeline.report.summary import (
     BaseDay,
     DayRow,
@@ -120,14 +128,15 @@ def summarise(
         finished_at=now,
         deadline_at=deadline_at,
         calls=pc.sum(ratings["attempts"]).as_py(),
-        report_name=f"{file_stem(edition.day)}.csv",
+        report_name=report_name(edition.day),
+        errors_name=errors_name(edition.day),
         report_sha256=hashlib.sha256(report).hexdigest(),
         key_fingerprint=key_fingerprint,
     )
     return Summary(
         files={
-            "_summary.html": format_summary_html(figures, facts, found),
-            "_summary.json": format_summary_json(figures, facts, found),
+            SUMMARY_PAGE_SUFFIX: format_summary_html(figures, facts, found),
+            SUMMARY_JSON_SUFFIX: format_summary_json(figures, facts, found),
         },
         drift=found,
         charts={
@@ -202,6 +211,6 @@ def history_files(rows: list[DayRow]) -> dict[str, bytes]:
         rows: At least one, newest first, as `history` gives them.
     """
     return {
-        "FirmESGRatings_trend.html": format_trend_html(rows, last_day=rows[0].day),
-        "history/daily.parquet": to_parquet(history_table(rows)),
+        TREND_PAGE: format_trend_html(rows, last_day=rows[0].day),
+        HISTORY_TABLE: to_parquet(history_table(rows)),
     }

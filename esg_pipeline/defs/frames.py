@@ -12,7 +12,8 @@ import pyarrow as pa
 from pydantic import PrivateAttr
 
 from esg_pipeline.defs.resources import StoreResource
-from esg_pipeline.delivery import DeliveryError, Store, frame_name
+from esg_pipeline.delivery import DeliveryError, Store
+from esg_pipeline.delivery.layout import frame_name
 from esg_pipeline.delivery.parquet import from_parquet, to_parquet
 
 

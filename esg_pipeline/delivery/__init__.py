@@ -5,10 +5,10 @@ It knows no account and asks no API.
 """
 
 from esg_pipeline.delivery.errors import DeliveryError, DeliveryInvalid, MissingFromStore
-from esg_pipeline.delivery.manifest import DeliveryFacts, Manifest, manifest_name
+from esg_pipeline.delivery.manifest import DeliveryFacts, Manifest
 from esg_pipeline.delivery.publishing import deliver
 from esg_pipeline.delivery.registry import open_store
-from esg_pipeline.delivery.retention import delete_delivery, deliveries, frame_name
+from esg_pipeline.delivery.retention import delete_delivery, deliveries
 from esg_pipeline.delivery.sealed import SealedDelivery, pending_sealed, seal_locally
 from esg_pipeline.delivery.signing import Signer, TrustedKeys, open_signer, trusted_keys
 from esg_pipeline.delivery.store import Store
@@ -30,8 +30,6 @@ __all__ = [
     "deliveries",
     "editions",
     "fetch",
-    "frame_name",
-    "manifest_name",
     "open_signer",
     "open_store",
     "pending_sealed",

@@ -16,7 +16,6 @@ from esg_pipeline.delivery.private_files import create_private
 from esg_pipeline.settings import SettingsError
 
 SECRET_KEY_PREFIX = "AGE-SECRET-KEY-"  # noqa: S105 - the start of every age secret key
-AGE_SUFFIX = ".age"
 
 
 class AgeCipher:

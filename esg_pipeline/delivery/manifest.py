@@ -12,11 +12,10 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from esg_pipeline.delivery.errors import DeliveryInvalid
+from esg_pipeline.delivery.layout import manifest_name
 from esg_pipeline.delivery.signing import Signer, TrustedKeys, is_signed
-from esg_pipeline.ratings import file_stem
 
 FORMAT = 1
-MANIFEST_SUFFIX = "_manifest.json"
 
 Manifest = dict[str, Any]
 """A manifest as JSON gives it. One that `read_manifest` returned has every field and its type."""
@@ -70,11 +69,6 @@ class DeliveredFile:
             "stored_size_bytes": self.stored_size_bytes,
             "stored_sha256": self.stored_sha256,
         }
-
-
-def manifest_name(day: date) -> str:
-    """The manifest's name beside the report."""
-    return file_stem(day) + MANIFEST_SUFFIX
 
 
 def signed_manifest(

@@ -13,20 +13,26 @@ from contextlib import AbstractContextManager, suppress
 from datetime import date, datetime
 from uuid import uuid4
 
-from esg_pipeline.delivery.encryption import AGE_SUFFIX
 from esg_pipeline.delivery.errors import DeliveryError, DeliveryInvalid, MissingFromStore
+from esg_pipeline.delivery.layout import (
+    AGE_SUFFIX,
+    REPORT_SUFFIX,
+    edition_prefix,
+    file_stem,
+    manifest_name,
+    replaced_edition_prefix,
+    staging_prefix,
+)
 from esg_pipeline.delivery.manifest import (
     DeliveredFile,
     DeliveryFacts,
     Manifest,
     format_manifest,
-    manifest_name,
     signed_manifest,
 )
 from esg_pipeline.delivery.signing import Signer, TrustedKeys
-from esg_pipeline.delivery.store import Store, staging_prefix
-from esg_pipeline.delivery.verification import check_counts, edition_prefix, verify
-from esg_pipeline.ratings import file_stem
+from esg_pipeline.delivery.store import Store
+from esg_pipeline.delivery.verification import check_counts, verify
 
 
 def deliver(
@@ -56,24 +62,24 @@ def deliver(
         if earlier is not None and _is_of(earlier, files, store):
             manifest = earlier
             for name in _stored_names(manifest):
-                store.copy_stored(ours + name, f"{unit}readers-{name}")
+                store.place.copy(ours + name, f"{unit}readers-{name}")
         else:
             manifest = _stage(store, unit, files, facts, signer=signer, now=now)
         content = format_manifest(manifest)
-        store.write_stored(f"{unit}readers-{manifest_name(day)}", content)
+        store.place.put(f"{unit}readers-{manifest_name(day)}", content)
         with fence:
             if manifest is not earlier:
-                _set_aside(store, ours, day, now)
+                _set_aside(store, facts, now)
                 for name in [*_stored_names(manifest), manifest_name(day)]:
-                    store.move_stored(f"{unit}edition-{name}", ours + name)
+                    store.place.move(f"{unit}edition-{name}", ours + name)
             _publish(store, unit, manifest, day)
             with suppress(DeliveryError):  # it is delivered; leftovers can wait for the next sweep
                 store.sweep(day, now=now)
     finally:
         # Whatever happened, it is told by the error that is on its way, not by this.
         with suppress(DeliveryError):
-            for each in store.list_stored(unit):
-                store.delete_stored(each.key)
+            for each in store.place.list(unit):
+                store.place.delete(each.key)
     return manifest
 
 
@@ -101,23 +107,23 @@ def _stage(
         )
         _prove_staged(store, stored.stored_name, file, facts)
         second = f"{unit}edition-{file.stored_name}"
-        store.copy_stored(stored.stored_name, second)
+        store.place.copy(stored.stored_name, second)
         _prove_stored(store, second, file.stored_sha256)
         delivered.append(file)
     manifest = signed_manifest(
         facts, delivered, encryption=store.encryption, signer=signer, created_at=now
     )
-    store.write_stored(f"{unit}edition-{manifest_name(facts.day)}", format_manifest(manifest))
+    store.place.put(f"{unit}edition-{manifest_name(facts.day)}", format_manifest(manifest))
     return manifest
 
 
 def _prove_staged(store: Store, staged: str, file: DeliveredFile, facts: DeliveryFacts) -> None:
     """Read a staged file back, decrypt it, compare its hashes and count its rows."""
     try:
-        stored = store.read_stored(staged)
+        stored = store.place.get(staged)
         if hashlib.sha256(stored).hexdigest() != file.stored_sha256:
             raise DeliveryInvalid("other bytes than were written")
-        store.check_encryption(staged)
+        store.place.check_encryption(staged)
         plain = store.open_stored(file.stored_name, stored)
         if hashlib.sha256(plain).hexdigest() != file.sha256:
             raise DeliveryInvalid("other content than was encrypted")
@@ -130,24 +136,24 @@ def _prove_staged(store: Store, staged: str, file: DeliveredFile, facts: Deliver
 
 
 def _prove_stored(store: Store, stored_name: str, sha256: str) -> None:
-    if store.stored_sha256(stored_name) != sha256:
+    if hashlib.sha256(store.place.get(stored_name)).hexdigest() != sha256:
         raise DeliveryError(
             f"{stored_name}: the store gives back other bytes than were written "
             f"({store.describe()}); check it, then run again"
         )
-    store.check_encryption(stored_name)
+    store.place.check_encryption(stored_name)
 
 
 def _publish(store: Store, unit: str, manifest: Manifest, day: date) -> None:
     """Move the staged files to the readers' names, prove them there, and the manifest last."""
     outdated = _outdated_names(store, manifest, day)
     for file in manifest["files"]:
-        store.move_stored(f"{unit}readers-{file['stored_name']}", file["stored_name"])
+        store.place.move(f"{unit}readers-{file['stored_name']}", file["stored_name"])
     for file in manifest["files"]:
         _prove_stored(store, file["stored_name"], file["stored_sha256"])
     for name in outdated:
-        store.delete_stored(name)
-    store.move_stored(f"{unit}readers-{manifest_name(day)}", manifest_name(day))
+        store.place.delete(name)
+    store.place.move(f"{unit}readers-{manifest_name(day)}", manifest_name(day))
 
 
 def _outdated_names(store: Store, manifest: Manifest, day: date) -> set[str]:
@@ -161,24 +167,25 @@ def _outdated_names(store: Store, manifest: Manifest, day: date) -> set[str]:
         name.removesuffix(AGE_SUFFIX) for name in current
     }
     with suppress(MissingFromStore, ValueError, LookupError, TypeError):
-        earlier |= set(_stored_names(json.loads(store.read_stored(manifest_name(day)))))
-    present = {each.key for each in store.list_stored(file_stem(day))}
+        earlier |= set(_stored_names(json.loads(store.place.get(manifest_name(day)))))
+    present = {each.key for each in store.place.list(file_stem(day))}
     return {name for name in earlier - set(current) if name in present and "/" not in name}
 
 
-def _set_aside(store: Store, ours: str, day: date, now: datetime) -> None:
+def _set_aside(store: Store, facts: DeliveryFacts, now: datetime) -> None:
     """Keep an edition whose number is delivered again with other content.
 
     It happens when a delivery was cut before the ledger heard of it and the accounts changed
     since, or when the ledger or the keys were lost. What has no manifest never counted.
     """
-    stored = [each.key for each in store.list_stored(ours)]
+    day, ours = facts.day, edition_prefix(facts.day, facts.edition)
+    stored = [each.key for each in store.place.list(ours)]
     if ours + manifest_name(day) not in stored:
         return
-    aside = f"{ours.removesuffix('/')}-replaced-{now:%Y%m%d%H%M%S}/"
+    aside = replaced_edition_prefix(day, facts.edition, now)
     for key in stored:
-        store.copy_stored(key, aside + key.removeprefix(ours))
-    store.delete_stored(ours + manifest_name(day))
+        store.place.copy(key, aside + key.removeprefix(ours))
+    store.place.delete(ours + manifest_name(day))
 
 
 def _whole_manifest(store: Store, facts: DeliveryFacts, trusted: TrustedKeys) -> Manifest | None:
@@ -202,7 +209,7 @@ def _is_of(manifest: Manifest, files: Mapping[str, bytes], store: Store) -> bool
         and all(
             stated[stem + suffix] == hashlib.sha256(content).hexdigest()
             for suffix, content in files.items()
-            if suffix.endswith(".csv")
+            if suffix.endswith(REPORT_SUFFIX)
         )
     )
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from esg_pipeline.delivery.encryption import AgeCipher, make_identity, read_identities
 from esg_pipeline.delivery.folder import FolderPlace
+from esg_pipeline.delivery.layout import EDITIONS
 from esg_pipeline.delivery.store import Store
 from esg_pipeline.settings import Settings, SettingsError
 
@@ -70,7 +71,7 @@ def open_cipher(settings: Settings) -> AgeCipher:
 def _holds_editions(store_url: str) -> bool:
     """Whether a folder store has files that some key was made for."""
     parts = urlsplit(store_url)
-    return parts.scheme == "file" and (Path(unquote(parts.path)) / "editions").is_dir()
+    return parts.scheme == "file" and (Path(unquote(parts.path)) / EDITIONS).is_dir()
 
 
 def _open_folder(settings: Settings, _: S3ClientFactory | None) -> Store:

@@ -19,8 +19,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from esg_pipeline.delivery.errors import DeliveryError, DeliveryInvalid, MissingFromStore
+from esg_pipeline.delivery.layout import STAGING
 from esg_pipeline.delivery.s3_errors import advice_for, is_missing
-from esg_pipeline.delivery.store import STAGING, StoredObject
+from esg_pipeline.delivery.store import StoredObject
 from esg_pipeline.settings import SettingsError
 
 CONNECT_TIMEOUT_S = 10

@@ -10,15 +10,12 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-from esg_pipeline.delivery.encryption import AGE_SUFFIX
 from esg_pipeline.delivery.folder import FolderPlace
+from esg_pipeline.delivery.layout import AGE_SUFFIX, SEALED_FACTS, UNDELIVERED, sealed_prefix
 from esg_pipeline.delivery.manifest import DeliveryFacts
 from esg_pipeline.delivery.registry import open_cipher
 from esg_pipeline.delivery.store import Store
 from esg_pipeline.settings import Settings
-
-FACTS_NAME = "facts.json"
-FOLDER_NAME = "undelivered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +28,12 @@ class SealedDelivery:
 
     def files(self) -> dict[str, bytes]:
         """The plain contents by suffix, as `deliver` takes them."""
-        names = (each.key for each in self._store.list_stored(self._prefix))
+        names = (each.key for each in self._store.place.list(self._prefix))
         suffixes = [name.removeprefix(self._prefix).removesuffix(AGE_SUFFIX) for name in names]
         return {
             suffix: self._store.read(self._prefix + suffix)
             for suffix in suffixes
-            if suffix != FACTS_NAME
+            if suffix != SEALED_FACTS
         }
 
     def discard(self) -> None:
@@ -53,13 +50,13 @@ def seal_locally(settings: Settings, files: Mapping[str, bytes], facts: Delivery
     Raises:
         DeliveryError: not even the local disk takes them.
     """
-    store, prefix = _local_store(settings), f"{facts.day:%Y%m%d}/{facts.edition:04d}/"
+    store, prefix = _local_store(settings), sealed_prefix(facts.day, facts.edition)
     _discard(store, prefix)
     for suffix, content in files.items():
         store.write(prefix + suffix, content)
     # Last: what has no facts is not whole and does not count.
-    store.write(prefix + FACTS_NAME, _facts_as_json(facts))
-    return str(settings.home.absolute() / FOLDER_NAME / prefix)
+    store.write(prefix + SEALED_FACTS, _facts_as_json(facts))
+    return str(settings.home.absolute() / UNDELIVERED / prefix)
 
 
 def pending_sealed(settings: Settings) -> list[SealedDelivery]:
@@ -69,22 +66,22 @@ def pending_sealed(settings: Settings) -> list[SealedDelivery]:
         SealedDelivery(
             _facts_from_json(store.read(name.removesuffix(AGE_SUFFIX))),
             store,
-            name.removesuffix(FACTS_NAME + AGE_SUFFIX),
+            name.removesuffix(SEALED_FACTS + AGE_SUFFIX),
         )
-        for name in (each.key for each in store.list_stored(""))
-        if name.endswith(f"/{FACTS_NAME}{AGE_SUFFIX}")
+        for name in (each.key for each in store.place.list(""))
+        if name.endswith(f"/{SEALED_FACTS}{AGE_SUFFIX}")
     ]
 
 
 def _local_store(settings: Settings) -> Store:
-    root = settings.home.absolute() / FOLDER_NAME
+    root = settings.home.absolute() / UNDELIVERED
     return Store(FolderPlace(root, file_mode=0o600, folder_mode=0o700), open_cipher(settings))
 
 
 def _discard(store: Store, prefix: str) -> None:
-    store.delete(prefix + FACTS_NAME)
-    for each in store.list_stored(prefix):
-        store.delete_stored(each.key)
+    store.delete(prefix + SEALED_FACTS)
+    for each in store.place.list(prefix):
+        store.place.delete(each.key)
 
 
 def _facts_as_json(facts: DeliveryFacts) -> bytes:

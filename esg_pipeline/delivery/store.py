@@ -13,14 +13,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 from uuid import uuid4
 
-from esg_pipeline.delivery.encryption import AGE_SUFFIX, AgeCipher
-from esg_pipeline.delivery.errors import DeliveryError, MissingFromStore
-
-STAGING = ".staging/"
-"""What is not finished lies here; no reader looks here, and leftovers are swept."""
-
-PROBE = ".preflight-"
-"""The start of a preflight's name outside staging."""
+from esg_pipeline.delivery.encryption import AgeCipher
+from esg_pipeline.delivery.errors import DeliveryError
+from esg_pipeline.delivery.layout import AGE_SUFFIX, PREFLIGHT, STAGING, staging_prefix
 
 LEFTOVER_AGE = timedelta(days=1)
 """After this time nothing in staging can belong to a living run."""
@@ -86,12 +81,16 @@ class Store:
     Args:
         cipher: Opens whatever was once encrypted by age, also when new files are not.
         sealing: Encrypt what is written by age; needed where the place does not encrypt itself.
+
+    Attributes:
+        place: The same files by their stored names, as bytes that nobody here encrypts or opens:
+            what the delivery protocol works with.
     """
 
     def __init__(self, place: Place, cipher: AgeCipher, *, sealing: bool = True) -> None:
         if not sealing and place.encryption is None:
             raise ValueError("a store without encryption is never opened")
-        self._place = place
+        self.place = place
         self._cipher = cipher
         self._sealing = sealing
         methods = ["age"] if sealing else []
@@ -106,69 +105,22 @@ class Store:
         """Encrypt and write a file, whole and durable, replacing one of that name."""
         sealed = self._cipher.encrypt(content) if self._sealing else content
         stored_name = self.stored_name(name)
-        self._place.put(stored_name, sealed)
+        self.place.put(stored_name, sealed)
         return StoredFile(stored_name, len(sealed), hashlib.sha256(sealed).hexdigest())
 
     def read(self, name: str) -> bytes:
         """Read a file and decrypt it."""
-        return self.open_stored(self.stored_name(name), self.read_stored(self.stored_name(name)))
+        return self.open_stored(self.stored_name(name), self.place.get(self.stored_name(name)))
 
     def open_stored(self, stored_name: str, stored: bytes) -> bytes:
-        """Decrypt bytes as `read_stored` gave them, if their name says that age encrypted them."""
+        """Decrypt bytes as the place gave them, if their name says that age encrypted them."""
         if not stored_name.endswith(AGE_SUFFIX):
             return stored
         return self._cipher.decrypt(stored, name=stored_name)
 
-    def exists(self, name: str) -> bool:
-        """Whether there is a file of that name."""
-        stored_name = self.stored_name(name)
-        return any(each.key == stored_name for each in self._place.list(stored_name))
-
-    def size(self, name: str) -> int:
-        """The stored size of a file, bytes."""
-        stored_name = self.stored_name(name)
-        for each in self._place.list(stored_name):
-            if each.key == stored_name:
-                return each.size_bytes
-        raise MissingFromStore(f"{stored_name}: not in the store ({self._place.describe()})")
-
     def delete(self, name: str) -> None:
         """Remove a file; none of that name is fine."""
-        self._place.delete(self.stored_name(name))
-
-    # What the delivery protocol needs: stored names, bytes as they lie there.
-
-    def write_stored(self, stored_name: str, content: bytes) -> None:
-        """Write bytes as they are: the manifest, which holds nothing secret."""
-        self._place.put(stored_name, content)
-
-    def read_stored(self, stored_name: str) -> bytes:
-        """Read bytes as they lie there."""
-        return self._place.get(stored_name)
-
-    def stored_sha256(self, stored_name: str) -> str:
-        """The SHA-256 (hex) of what the place gives back."""
-        return hashlib.sha256(self._place.get(stored_name)).hexdigest()
-
-    def copy_stored(self, source: str, target: str) -> None:
-        """Copy inside the store, still encrypted."""
-        self._place.copy(source, target)
-
-    def move_stored(self, source: str, target: str) -> None:
-        """Rename inside the store, still encrypted."""
-        self._place.move(source, target)
-
-    def delete_stored(self, stored_name: str) -> None:
-        """Remove by stored name; none of that name is fine."""
-        self._place.delete(stored_name)
-
-    def list_stored(self, prefix: str) -> list[StoredObject]:
-        """All stored objects whose name starts so, sorted."""
-        return self._place.list(prefix)
-
-    def check_encryption(self, stored_name: str) -> None:
-        """Raise `DeliveryInvalid` if the place says the object is not encrypted."""
-        self._place.check_encryption(stored_name)
+        self.place.delete(self.stored_name(name))
 
     def sweep(self, day: date, *, now: datetime) -> None:
         """Remove what crashed deliveries of this day, and any writer a day ago, left behind.
@@ -176,10 +128,10 @@ class Store:
         Only for the holder of the day's lease.
         """
         unit, a_day_ago = staging_prefix(day), now.astimezone(UTC) - LEFTOVER_AGE
-        for each in [*self._place.list(STAGING), *self._place.list(PROBE)]:
+        for each in [*self.place.list(STAGING), *self.place.list(PREFLIGHT)]:
             if each.key.startswith(unit) or each.modified_at < a_day_ago:
-                self._place.delete(each.key)
-        self._place.abort_uploads(unit, a_day_ago)
+                self.place.delete(each.key)
+        self.place.abort_uploads(unit, a_day_ago)
 
     def preflight(self) -> None:
         """Prove that a delivery can work: write, move, read back, decrypt, delete.
@@ -189,14 +141,14 @@ class Store:
         """
         token = uuid4().hex
         content = os.urandom(64 * 1024)
-        staged, placed = STAGING + token, PROBE + token
+        staged, placed = STAGING + token, PREFLIGHT + token
         try:
             self.write(staged, content)
-            self._place.move(self.stored_name(staged), self.stored_name(placed))
-            self._place.check_encryption(self.stored_name(placed))
+            self.place.move(self.stored_name(staged), self.stored_name(placed))
+            self.place.check_encryption(self.stored_name(placed))
             if self.read(placed) != content:
                 raise DeliveryError(
-                    f"{self._place.describe()}: gives back other bytes than were written; "
+                    f"{self.place.describe()}: gives back other bytes than were written; "
                     "nothing can be delivered there"
                 )
             self.delete(placed)
@@ -209,10 +161,5 @@ class Store:
     def describe(self) -> str:
         """Where the store is and who can open it, on one line, without secrets."""
         if not self._sealing:
-            return self._place.describe()
-        return f"{self._place.describe()}, age for {self._cipher.readers_count} keys"
-
-
-def staging_prefix(day: date) -> str:
-    """The start of every staged name of a day's deliveries."""
-    return f"{STAGING}{day:%Y%m%d}-"
+            return self.place.describe()
+        return f"{self.place.describe()}, age for {self._cipher.readers_count} keys"

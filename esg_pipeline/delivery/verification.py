@@ -11,15 +11,20 @@ from pathlib import Path
 
 from esg_pipeline.delivery.counts import count_report, count_rows
 from esg_pipeline.delivery.errors import DeliveryError, DeliveryInvalid, MissingFromStore
-from esg_pipeline.delivery.manifest import Manifest, format_manifest, manifest_name, read_manifest
+from esg_pipeline.delivery.layout import (
+    EDITIONS,
+    ERRORS_SUFFIX,
+    REPORT_SUFFIX,
+    edition_number,
+    edition_prefix,
+    editions_prefix,
+    manifest_name,
+)
+from esg_pipeline.delivery.manifest import Manifest, format_manifest, read_manifest
 from esg_pipeline.delivery.private_files import replace_private
 from esg_pipeline.delivery.signing import TrustedKeys
 from esg_pipeline.delivery.store import Store
 from esg_pipeline.ratings import ProcessingStatus
-
-EDITIONS = "editions/"
-REPORT_SUFFIX = ".csv"
-ERRORS_SUFFIX = "_errors.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +43,10 @@ class VerifiedDelivery:
     unpublished: tuple[int, ...]
 
 
-def edition_prefix(day: date, edition: int) -> str:
-    """Where an edition lies in the store."""
-    return f"{EDITIONS}{day:%Y%m%d}/{edition:04d}/"
-
-
 def editions(store: Store, day: date) -> list[int]:
     """The numbers of the editions that have a manifest, in order; they are not checked here."""
-    start = f"{EDITIONS}{day:%Y%m%d}/"
-    end = f"/{manifest_name(day)}"
-    found = [
-        each.key.removeprefix(start).removesuffix(end)
-        for each in store.list_stored(start)
-        if each.key.endswith(end)
-    ]
-    return sorted(int(number) for number in found if number.isdecimal())
+    stored = (each.key for each in store.place.list(editions_prefix(day)))
+    return sorted(number for name in stored if (number := edition_number(name, day)) is not None)
 
 
 def verify(
@@ -157,7 +151,7 @@ def check_counts(name: str, content: bytes, *, rows: int, counts: Mapping[str, i
 
 def _stored_manifest(store: Store, prefix: str, day: date) -> bytes:
     try:
-        return store.read_stored(prefix + manifest_name(day))
+        return store.place.get(prefix + manifest_name(day))
     except MissingFromStore:
         where = f"edition folder {prefix}" if prefix else "the readers' names"
         raise DeliveryInvalid(f"{day}: nothing is delivered under {where} (no manifest)") from None
@@ -168,14 +162,14 @@ def _checked_content(
 ) -> bytes:
     name, stored_name = str(file["name"]), prefix + str(file["stored_name"])
     try:
-        stored = store.read_stored(stored_name)
+        stored = store.place.get(stored_name)
     except MissingFromStore:
         raise DeliveryInvalid(f"{stored_name} is missing") from None
     if _facts_of(stored) != (file["stored_size_bytes"], file["stored_sha256"]):
         raise DeliveryInvalid(
             f"{stored_name} is not what the manifest of edition {manifest['edition']} says"
         )
-    store.check_encryption(stored_name)
+    store.place.check_encryption(stored_name)
     plain = store.open_stored(stored_name, stored)
     if _facts_of(plain) != (file["size_bytes"], file["sha256"]):
         raise DeliveryInvalid(f"{stored_name} holds another {name} than the manifest says")

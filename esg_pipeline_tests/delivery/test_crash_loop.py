@@ -104,7 +104,7 @@ def edition_files(edition: int) -> dict[str, bytes]:
 def check_what_readers_see(home: Path, newest: int) -> None:
     """At any moment: whole files only, the earlier edition safe, nothing plain, nothing open."""
     store = open_store(Settings(_env_file=None, DAGSTER_HOME=home))
-    if store.exists(REPORT):
+    if store.place.list(REPORT):
         allowed = {edition_files(each)[".csv"] for each in range(1, newest + 1)}
         assert store.read(REPORT) in allowed
     for path in home.rglob("*"):

@@ -52,7 +52,7 @@ def test_we_open_what_the_age_tool_wrote_for_the_identity_of_the_settings(home, 
     sealed = subprocess.run(
         ["age", "-r", public], input=b"Account ID\r\n", check=True, capture_output=True
     ).stdout
-    store.write_stored("x.csv.age", sealed)
+    store.place.put("x.csv.age", sealed)
     assert store.read("x.csv") == b"Account ID\r\n"
     assert not (home / "keys/age_identity.txt").exists()
 

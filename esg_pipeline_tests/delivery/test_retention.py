@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from esg_pipeline.delivery import DeliveryInvalid, delete_delivery, deliveries, frame_name, verify
+from esg_pipeline.delivery import DeliveryInvalid, delete_delivery, deliveries, verify
+from esg_pipeline.delivery.layout import frame_name
 from esg_pipeline_tests.delivery.reports import DAY, deliver_day
 from esg_pipeline_tests.delivery.test_folder_delivery import tree
 

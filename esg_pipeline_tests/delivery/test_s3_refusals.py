@@ -133,8 +133,8 @@ def test_a_bucket_that_ignores_the_encryption_gets_nothing(moto_store):
     store = open_it()
     told = refusal_of(store)
     assert "it was deleted again and nothing is delivered unencrypted" in told
-    assert store.list_stored(".") == []
-    assert store.list_stored("") == []
+    assert store.place.list(".") == []
+    assert store.place.list("") == []
 
 
 def test_a_bucket_that_takes_another_key_gets_nothing(moto_store):
@@ -142,7 +142,7 @@ def test_a_bucket_that_takes_another_key_gets_nothing(moto_store):
     proxy.drop_headers = {"x-amz-server-side-encryption-aws-kms-key-id"}
     store = open_it(store_kms_key_id="11111111-2222-3333-4444-555555555555")
     assert "instead; it was deleted again" in refusal_of(store)
-    assert store.list_stored(".") == []
+    assert store.place.list(".") == []
 
 
 def test_a_copy_that_is_not_encrypted_never_reaches_the_readers(moto_store, signer):

@@ -15,8 +15,9 @@ import duckdb
 import pytest
 
 from esg_pipeline.daily_run.summarise import HISTORY_SCHEMA
+from esg_pipeline.delivery.layout import file_stem
 from esg_pipeline.ledger import AuditEntry, Edition, Ledger
-from esg_pipeline.ratings import Reason, file_stem
+from esg_pipeline.ratings import Reason
 from esg_pipeline.sandbox import start_sandbox
 from esg_pipeline_tests.docs.pages import DOCS, read
 from esg_pipeline_tests.end_to_end.command_here import command_here

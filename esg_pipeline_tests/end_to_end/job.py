@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 
 from esg_pipeline.delivery import fetch, open_store, trusted_keys
-from esg_pipeline.ratings import file_stem
+from esg_pipeline.delivery.layout import file_stem
 from esg_pipeline.sandbox import Sandbox
 from esg_pipeline.settings import Settings
 

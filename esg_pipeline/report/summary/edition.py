@@ -24,7 +24,7 @@ class EditionFacts:
         started_at: Aware, like all times here.
         finished_at: When the report was delivered or, if the summary is delivered with it, made.
         calls: Calls to the ESG service in this run, throttled ones included.
-        report_name: File name of the report.
+        report_name, errors_name: File names of the report and of its error log.
         report_sha256: Of the report's plain (decrypted) bytes, hex.
         key_fingerprint: Of the public key that checks the manifest's signature.
     """
@@ -43,6 +43,7 @@ class EditionFacts:
     deadline_at: datetime
     calls: int
     report_name: str
+    errors_name: str
     report_sha256: str
     key_fingerprint: str
 

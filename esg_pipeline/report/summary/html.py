@@ -7,7 +7,6 @@ is delivered encrypted like the report.
 
 from markupsafe import Markup
 
-from esg_pipeline.ratings import file_stem
 from esg_pipeline.report.summary import formats
 from esg_pipeline.report.summary.charts import bar_chart
 from esg_pipeline.report.summary.comparison import NoBase
@@ -64,7 +63,6 @@ def format_summary_html(
         finding_words=FINDING_WORDS,
         reason_words=reason_words,
         glossary=GLOSSARY,
-        stem=file_stem(figures.day),
     )
 
 

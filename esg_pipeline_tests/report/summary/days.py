@@ -121,6 +121,7 @@ def edition_facts(**more: Any) -> EditionFacts:
         "deadline_at": datetime(2026, 11, 24, 15, 0, tzinfo=UTC),
         "calls": 1085,
         "report_name": "FirmESGRatings_20261124.csv",
+        "errors_name": "FirmESGRatings_20261124_errors.csv",
         "report_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         "key_fingerprint": "SHA256:Yk0mO0wXr4fQn1m0s8p3cTt5J2bq9Wn6Zr7u1dK4e8I",
     }
