@@ -4,8 +4,6 @@ Only numbers, dates and our own words have a field here. There is none for an ac
 id, and there must never be one.
 """
 
-import re
-import unicodedata
 from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Self
@@ -14,9 +12,9 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from esg_pipeline.alerts.conditions import Condition
 from esg_pipeline.ratings import Reason
+from esg_pipeline.safe_text import flat, guarded
 
 MAX_LINE = 300
-_FORMULA_STARTS = ("=", "+", "-", "@")
 _MARKUP = str.maketrans({"<": "‹", ">": "›", "@": "(at)", "`": "'", "|": "¦"})
 
 
@@ -27,15 +25,7 @@ def one_line(text: str) -> str:
     `<`, `>` and `@` lose their meaning as markup and mentions; a line that a spreadsheet would
     run as a formula gets a leading `'`.
     """
-    visible = "".join(
-        " " if character.isspace() or unicodedata.category(character) == "Cc" else character
-        for character in text[: 4 * MAX_LINE]
-        if unicodedata.category(character) not in ("Cf", "Cs", "Co", "Cn")
-    )
-    is_formula = visible.lstrip().startswith(_FORMULA_STARTS)
-    line = re.sub(" +", " ", visible).strip().translate(_MARKUP)
-    if is_formula:
-        line = "'" + line
+    line = guarded(flat(text[: 4 * MAX_LINE])).translate(_MARKUP)
     if len(line) <= MAX_LINE:
         return line
     # Between words: half a secret would not be recognised and covered later.

@@ -23,6 +23,7 @@ from esg_pipeline.cli.home import (
     opened_ledger,
     settings_or_exit,
 )
+from esg_pipeline.safe_text import visible
 from esg_pipeline.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -174,10 +175,5 @@ def print_rows(content: bytes, rows: int) -> None:
     lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
     table = Table(*next(lines))
     for _, line in zip(range(rows), lines, strict=False):
-        table.add_row(*(Text(_printable(cell)) for cell in line))
+        table.add_row(*(Text(visible(cell)) for cell in line))
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160).print(table)
-
-
-def _printable(cell: str) -> str:
-    """The cell without what a terminal would act on."""
-    return "".join(each if each.isprintable() else "�" for each in cell)

@@ -17,10 +17,10 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from esg_pipeline.ledger.database import LONG_PATIENCE_S, Database, now
 from esg_pipeline.ledger.tables import audit_entries, audit_head, storable
+from esg_pipeline.safe_text import guarded
 
 HASH_BEFORE_FIRST = "0" * 64
 _PAGE = 2_000
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class AuditTrail:
             table.writerow(field.name for field in fields(AuditEntry))
         for entry in self.entries():
             if kind == "csv":
-                table.writerow(map(_inert, astuple(entry)))
+                table.writerow(map(_guarded, astuple(entry)))
             else:
                 out.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
             count += 1
@@ -186,6 +186,5 @@ def _canonical(value: Mapping[str, Any]) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def _inert(value: Any) -> Any:
-    guarded = isinstance(value, str) and value.startswith(_FORMULA_STARTS)
-    return f"'{value}" if guarded else value
+def _guarded(value: Any) -> Any:
+    return guarded(value) if isinstance(value, str) else value

@@ -16,6 +16,7 @@ from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from pydantic import SecretStr
 
+from esg_pipeline.safe_text import escaped
 from esg_pipeline.settings import Settings
 
 MASK = "***"
@@ -31,9 +32,6 @@ _IN_PLAIN_SIGHT = re.compile(
 _URL_PASSWORD = re.compile(r"://[^:/?#@]*:([^@]*)@")
 _URL_SECRET_VALUE = re.compile(
     r"[?&][^=&#]*(?:pass|pwd|secret|token|key|sig)[^=&#]*=([^&#]+)", re.IGNORECASE
-)
-_CONTROL = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -89,7 +87,7 @@ class SecretFilter(logging.Filter):
         return True
 
     def _clean(self, text: str) -> str:
-        return _CONTROL.sub(_visible, self.mask(text))
+        return escaped(self.mask(text))
 
     def _clean_lines(self, text: str) -> str:
         return "\n".join(map(self._clean, self.mask(text).splitlines()))
@@ -118,10 +116,6 @@ def _message(record: logging.LogRecord) -> str:
         return record.getMessage()
     except Exception:  # it must not stop who logs it
         return f"{record.msg!r} (its arguments do not fit)"
-
-
-def _visible(match: re.Match[str]) -> str:
-    return match.group().encode("unicode_escape").decode("ascii")
 
 
 def _found(text: str, secrets: tuple[str, ...]) -> Iterator[tuple[int, int]]:

@@ -15,11 +15,9 @@ import pyarrow.compute as pc
 
 from esg_pipeline.ratings import ProcessingStatus
 from esg_pipeline.report.schema import ACCOUNT_ID, ACCOUNT_NAME
+from esg_pipeline.safe_text import FORMULA_START
 
 MISSING = "N/A"
-FORMULA_START = r"^\x00*[=+\-@\t\r]"
-"""What a spreadsheet takes for the start of a formula (OWASP ASVS 1.2.10, docs/design.md#report);
-LibreOffice drops a NUL before it."""
 
 
 def format_report(report: pa.Table, *, bom: bool = False, formula_guard: bool = True) -> bytes:

@@ -28,6 +28,7 @@ EVIL = [
     '=HYPERLINK("https://evil.example")',
     "  +1+1",
     "@SUM(A1)",
+    "\u200b＝1+1",
     "x\r\nBcc: everybody@evil.example\r\n\r\nhello",
     "\u202etxt.exe \u200b\u0000\x1b[31m",
     "&lt;script&gt;alert(1)&lt;/script&gt; &amp; so on",
@@ -150,7 +151,7 @@ def test_any_text_becomes_one_printable_line(text):
     line = one_line(text)
     assert line == "" or line.isprintable()
     assert len(line) <= MAX_LINE
-    assert not line.startswith(("=", "+", "-", "@", " "))
+    assert not line.startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠", " "))
     assert one_line(line) == line
 
 

@@ -128,11 +128,13 @@ def test_an_examiner_can_compute_the_hashes_from_the_export(trail):
 
 def test_the_csv_export_is_inert_in_a_spreadsheet(trail):
     trail.audit.append('=HYPERLINK("http://x")', "fetch", outcome="@SUM(A1)")
+    trail.audit.append("＝1+1", "fetch", outcome="\n=1")
     out = io.StringIO(newline="")
-    assert trail.audit.export(out, "csv") == 6
+    assert trail.audit.export(out, "csv") == 7
     rows = list(csv.DictReader(io.StringIO(out.getvalue(), newline="")))
     assert (rows[5]["who"], rows[5]["outcome"]) == ('\'=HYPERLINK("http://x")', "'@SUM(A1)")
-    assert [row["seq"] for row in rows] == list("123456")
+    assert (rows[6]["who"], rows[6]["outcome"]) == ("'＝1+1", "'\n=1")
+    assert [row["seq"] for row in rows] == list("1234567")
     assert (rows[0]["who"], rows[0]["day"]) == ("kim 1", "2026-11-24")
 
 

@@ -7,7 +7,7 @@ import pytest
 from esg_pipeline.report import format_error_log
 from esg_pipeline_tests.report.rfc4180 import read_rfc4180
 from esg_pipeline_tests.report.tables import FAILED, PARTIAL, SUCCESSFUL, ratings_of
-from esg_pipeline_tests.report.test_report_csv import GOLDEN, GOLDEN_RATINGS
+from esg_pipeline_tests.report.test_report_csv import FORMULA_STARTS, GOLDEN, GOLDEN_RATINGS
 
 HEADER = ["Account ID", "Reason", "HTTP Status", "Attempts", "Message", "Timestamp"]
 
@@ -33,7 +33,7 @@ def test_a_missing_http_status_is_na_and_the_time_is_utc_to_the_second() -> None
     assert rows[1] == ["A1", "timeout", "N/A", "3", "no answer within 30 s", "2026-11-24T11:05:09Z"]
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("start", FORMULA_STARTS)
 def test_a_message_that_starts_like_a_formula_is_neutral(start: str) -> None:
     ratings = ratings_of({"=A1": FAILED | {"message": f'{start}1,"2"\n3'}})
     row = read_rfc4180(format_error_log(ratings))[1]

@@ -31,6 +31,7 @@ NAMES = [
     "\r=1+1",
     " =1+1",
     "＝1+1",
+    "\n=1+1",
     '"=1"',
     '"=1+1","=2+2"',
     "two\nlines\n=1+1",
@@ -134,7 +135,9 @@ def test_without_the_guard_the_names_do_become_formulas(tmp_path):
 
 def test_the_name_comes_back_when_the_sign_that_the_guide_names_is_removed(tmp_path):
     rows = opened(report_of(ACCOUNTS), tmp_path, TEXT_COLUMNS)[1:]
-    names = {text_of(row[0]): re.sub(r"^'(?=[=+\-@\t\r\n])", "", text_of(row[1])) for row in rows}
+    names = {
+        text_of(row[0]): re.sub(r"^'(?=[=+\-@＝＋－＠\t\r\n])", "", text_of(row[1])) for row in rows
+    }
     assert names == {key: with_line_feeds(name) for key, name in ACCOUNTS.items()}
 
 

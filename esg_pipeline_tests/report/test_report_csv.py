@@ -28,6 +28,7 @@ from esg_pipeline_tests.report.tables import (
 
 GOLDEN = Path(__file__).parent / "golden"
 
+FORMULA_STARTS = ["=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n"]
 NASTY = [
     "a\rb", "a\nb", "a\r\nb", "\r", "\n", 'say "hi"', '"', '""', ",", ",,", " lead", "trail ",
     "\t", "N/A", "NaN", "null", "nul\0inside", "\0", "\ufeffbom", "'quoted'", "\u202eRTL",
@@ -57,6 +58,8 @@ GOLDEN_ACCOUNTS = {
     "A,1": "two\r\nlines",
     "a1": "-1, as it is",
     "Ä1": " lead and trail ",
+    "Ｂ1": "＝1+1, full width",
+    "Ｂ2": "\n=1+1",
     "😀1": "nul\0inside",
 }  # fmt: skip
 GOLDEN_RATINGS = {
@@ -67,6 +70,8 @@ GOLDEN_RATINGS = {
     "A,1": FAILED | {"reason": "http_5xx", "http_status": 503, "message": "=cmd|' /C calc'!A0"},
     "a1": SUCCESSFUL | {"primary_esg_focus": "governance"},
     "Ä1": PARTIAL | {"reason": "stale_analysis", "message": "analysis date 2026-11-01, \"old\""},
+    "Ｂ1": SUCCESSFUL,
+    "Ｂ2": SUCCESSFUL,
     "😀1": FAILED | {"reason": "deadline", "attempts": 0, "message": "not reached"},
 }  # fmt: skip
 
@@ -124,7 +129,7 @@ def test_an_empty_name_is_told_from_a_missing_value() -> None:
     assert b'\r\nA1,"",N/A,' in format_report(report_of({"A1": ""}))
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("start", FORMULA_STARTS)
 def test_a_name_that_starts_like_a_formula_is_neutral_also_in_quotes(start: str) -> None:
     names = {"A1": f"{start}1", "A2": f'{start}1,"x"', "A3": f"x{start}1", "A4": f" {start}1"}
     rows = read_rfc4180(format_report(report_of(names)))[1:]
@@ -142,11 +147,20 @@ def test_the_formula_guard_can_be_turned_off() -> None:
 
 
 def test_ids_are_never_changed_but_those_like_formulas_are_told() -> None:
-    ids = ["+1", "-1", "00123", "1E5", "3-12", "=1", "@x", "A1", "\rx", "\tx"]
+    ids = ["+1", "-1", "00123", "1E5", "3-12", "=1", "@x", "A1", "\rx", "\tx", "\nx", "＝1"]
     names = dict.fromkeys(ids, "n")
     rows = read_rfc4180(format_report(report_of(names)))[1:]
     assert sorted(row[0] for row in rows) == sorted(ids)
-    assert formula_like_ids(accounts_of(names)) == ["+1", "-1", "=1", "@x", "\rx", "\tx"]
+    assert formula_like_ids(accounts_of(names)) == [
+        "+1",
+        "-1",
+        "=1",
+        "@x",
+        "\rx",
+        "\tx",
+        "\nx",
+        "＝1",
+    ]
 
 
 def test_the_byte_order_mark_is_an_option() -> None:

@@ -1,15 +1,18 @@
-"""How the pages write numbers, shares, dates and times: US English, Central Time, no locale.
+"""How the pages write numbers, dates, times (US English, Central Time, no locale) and outside text.
 
-The machine's language settings must not change a byte of a page.
+The machine's language settings must not change a byte of a page. A name, an id, who asked and why
+are changed for the eye only: the report and the JSON keep them byte for byte.
 """
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from esg_pipeline.clock import CENTRAL
+from esg_pipeline.safe_text import guarded, visible
 
 MINUS = "\u2212"
 MISSING = "N/A"
+LONGEST_SHOWN = 120
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
@@ -89,3 +92,14 @@ def duration(length: timedelta) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def shown(text: str) -> str:
+    """Text from outside with what is not seen made visible, and cut."""
+    safe = visible(text[:LONGEST_SHOWN])
+    return safe if len(text) <= LONGEST_SHOWN else safe + "…"
+
+
+def shown_name(name: str) -> str:
+    """An account name as `shown`, with the report's `'` before what looks like a formula."""
+    return shown(name) if guarded(name) == name else "'" + shown(name)

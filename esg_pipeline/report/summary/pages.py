@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from esg_pipeline.report.summary import formats, outside_text
+from esg_pipeline.report.summary import formats
 from esg_pipeline.report.summary.styles import style
 
 _CSS = style("colours", "charts", "page")
@@ -43,8 +43,8 @@ def _environment() -> Environment:
         formats.month_and_day,
         formats.central,
         formats.duration,
-        outside_text.shown,
-        outside_text.shown_name,
+        formats.shown,
+        formats.shown_name,
     ):
         environment.filters[word.__name__] = word
     return environment

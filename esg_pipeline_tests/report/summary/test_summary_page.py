@@ -20,8 +20,10 @@ from esg_pipeline.report.summary import (
     format_summary_html,
     format_summary_json,
 )
-from esg_pipeline.report.summary.outside_text import JOINERS, LONGEST_SHOWN, shown, shown_name
+from esg_pipeline.report.summary.formats import LONGEST_SHOWN, shown, shown_name
 from esg_pipeline.report.summary.words import reason_words
+from esg_pipeline.safe_text import guarded
+from esg_pipeline.safe_text.controls import JOINERS
 from esg_pipeline_tests.report.summary.days import (
     BEFORE,
     DAY,
@@ -278,8 +280,14 @@ def test_hostile_text_is_shown_as_text(text: str) -> None:
     assert " ".join(text.split()) in page.text
 
 
-def test_a_name_that_looks_like_a_formula_has_the_mark_it_has_in_the_report() -> None:
-    assert "'=HYPERLINK(1) A" in Page(named("=HYPERLINK(1)")).text
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [("=HYPERLINK(1)", "'=HYPERLINK(1)"), ("＝1+1", "'＝1+1"), ("\t=1", "'␉=1"), ("\n=1", "'␊=1")],
+)
+def test_a_name_that_looks_like_a_formula_has_the_mark_it_has_in_the_report(
+    name: str, seen: str
+) -> None:
+    assert f"{seen} A" in Page(named(name)).text
 
 
 def test_control_and_direction_characters_are_made_visible() -> None:
@@ -312,7 +320,7 @@ def test_shown_text_has_nothing_invisible_and_keeps_what_is_visible(text: str) -
     safe = shown_name(text)
     kinds = {unicodedata.category(character) for character in safe if character not in JOINERS}
     assert not kinds & {"Cc", "Cf", "Cs", "Zl", "Zp"}
-    if text.isprintable() and not text.startswith(("=", "+", "-", "@")):
+    if text.isprintable() and guarded(text) == text:
         assert safe.removesuffix("…") == text[:LONGEST_SHOWN].removesuffix("…")
 
 
