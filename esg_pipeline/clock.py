@@ -38,7 +38,7 @@ class RunWindow:
         started_at: UTC.
         calls_end_at: After this no new API call (deadline minus reserve), UTC.
         deadline_at: After this nothing is published by this run, UTC.
-        label: "scheduled", "late" (scheduled, but started after 05:15) or "manual".
+        label: "scheduled", "late" (scheduled, but started at 05:15 or later) or "manual".
     """
 
     started_at: datetime

@@ -47,7 +47,10 @@ def test_an_unknown_focus_is_told_with_its_ids_and_the_allowed_words() -> None:
 
 
 def test_an_empty_list_is_never_right() -> None:
-    assert "no active account" in refusal_of()
+    assert refusal_of() == (
+        "account list: the source gave no active account; an empty list is never right. Check the "
+        "source and, if it is set, ESG_ACCOUNTS_QUERY"
+    )
 
 
 @pytest.mark.parametrize("empty", [None, "", " ", "\t\n", "\u3000"])
@@ -59,6 +62,8 @@ def test_an_empty_id_is_told_with_its_row(empty: str | None) -> None:
 def test_many_wrong_rows_are_counted_and_the_first_are_shown() -> None:
     problem = refusal_of(*[(None, "Canary")] * 8)
     assert "account_id is empty in 8 rows: 1, 2, 3, 4, 5 …;" in problem
+    problem = refusal_of(*[(None, "Canary")] * 5)
+    assert "account_id is empty in 5 rows: 1, 2, 3, 4, 5;" in problem
 
 
 def test_an_id_with_nul_is_refused() -> None:
@@ -79,12 +84,26 @@ def test_a_missing_name_is_told_with_its_row_and_an_empty_one_is_a_name() -> Non
 @pytest.mark.parametrize("number", [123, 1.5, True, b"A1"])
 def test_an_id_that_is_not_text_is_refused(number: object) -> None:
     problem = refusal_of(("A1", "Canary"), (number, "Canary"))
-    assert f"account_id must be text, but is {type(number).__name__} in row 2" in problem
+    assert problem == (
+        f"account list: account_id must be text, but is {type(number).__name__} in row 2; a number "
+        "could have lost leading zeros, so have the source give text (SQL: CAST(account_id AS "
+        "TEXT) in ESG_ACCOUNTS_QUERY)"
+    )
 
 
 def test_doubled_ids_are_told_whether_the_rows_are_equal_or_not() -> None:
     rows = [("A\n1", "Canary"), ("A\n1", "Canary"), ("B", "Canary"), ("B", "x"), ("C", "Canary")]
-    assert "more than once for 2 ids: 'A\\n1', 'B';" in refusal_of(*rows)
+    assert refusal_of(*rows) == (
+        "account list: account_id is there more than once for 2 ids: 'A\\n1', 'B'; each active "
+        "account must be listed once, so correct the source"
+    )
+
+
+def test_five_doubled_ids_are_all_shown_and_of_more_the_first_five_each_cut_when_long() -> None:
+    five = refusal_of(*[(each, "n") for each in "ABCDE"] * 2)
+    assert "for 5 ids: 'A', 'B', 'C', 'D', 'E'; each" in five
+    six = refusal_of(*[(each, "n") for each in ("A" * 70, *"BCDEF")] * 2)
+    assert f"for 6 ids: '{'A' * 59}, 'B', 'C', 'D', 'E' …; each" in six
 
 
 def test_look_alike_ids_are_kept_apart_and_told() -> None:

@@ -1,9 +1,11 @@
 """Which source serves which URL, and how long a source that is down is waited for."""
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
+from pydantic import SecretStr
 
 from esg_pipeline.accounts import (
     AccountListError,
@@ -26,13 +28,23 @@ def settings(url: str | None, **more: str) -> Settings:
     [
         ("sqlite:///firm.db", SqlAccounts),
         ("postgresql+psycopg://u:p@host/firm", SqlAccounts),
-        ("https://host/accounts", RestAccounts),
+        ("https://host/accounts?for=file://x", RestAccounts),
         ("http://127.0.0.1:1/accounts", RestAccounts),
         ("file:///folder/accounts.csv", CsvAccounts),
     ],
 )
-def test_the_scheme_chooses_the_source(url: str, kind: type) -> None:
-    assert type(open_account_source(settings(url))) is kind
+def test_the_scheme_chooses_the_source(url: str, kind: type[Any]) -> None:
+    assert open_account_source(settings(url)) == kind(url)
+
+
+def test_a_database_is_asked_the_firms_own_query_and_a_service_gets_its_token() -> None:
+    query = "SELECT 1"
+    assert open_account_source(settings("sqlite:///f.db", accounts_query=query)) == SqlAccounts(
+        "sqlite:///f.db", query
+    )
+    for url in ("https://host/accounts", "http://localhost/accounts"):
+        source = open_account_source(settings(url, accounts_token="hunter2"))
+        assert source == RestAccounts(url, SecretStr("hunter2"))
 
 
 def test_a_source_shows_no_secret() -> None:
@@ -42,8 +54,10 @@ def test_a_source_shows_no_secret() -> None:
 
 
 def test_nothing_falls_back_to_invented_accounts() -> None:
-    with pytest.raises(AccountSourceError, match="ESG_ACCOUNTS_URL: missing"):
+    with pytest.raises(AccountSourceError) as refused:
         open_account_source(settings(None))
+    assert str(refused.value) == "ESG_ACCOUNTS_URL: missing; say where the active accounts are"
+    assert refused.value.retryable is False
 
 
 def test_a_driver_that_is_not_installed_is_told() -> None:
@@ -101,9 +115,9 @@ def test_patience_ends_and_the_last_try_is_at_its_very_end() -> None:
     clock = Clock()
     with pytest.raises(AccountSourceError, match="the database is down"):
         read_with_patience(
-            Source(*[DOWN] * 99), patience_s=50, sleep=clock.sleep, monotonic=lambda: clock.now
+            Source(*[DOWN] * 99), patience_s=35.5, sleep=clock.sleep, monotonic=lambda: clock.now
         )
-    assert clock.slept == [5, 10, 20, 15]
+    assert clock.slept == [5, 10, 20, 0.5]
 
 
 @pytest.mark.parametrize("patience_s", [0, -10])

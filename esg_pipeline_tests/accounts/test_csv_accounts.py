@@ -82,12 +82,20 @@ def test_a_missing_file_is_told_and_not_waited_for(file: Path) -> None:
     assert not file.exists()
 
 
-def test_a_share_that_hangs_does_not_hang_the_run(tmp_path: Path) -> None:
+def test_a_share_that_hangs_hangs_neither_the_run_nor_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("esg_pipeline.accounts.csv_file.CHECK_LIMIT_S", 0.1)
     pipe = tmp_path / "pipe.csv"
     os.mkfifo(pipe)  # opening it waits for a writer, as a dead network share does
-    with pytest.raises(AccountSourceError, match=r"no whole answer within 0\.1 s") as refused:
-        CsvAccounts(pipe.as_uri(), read_limit_s=0.1).read_active_accounts()
-    assert refused.value.retryable
+    source = CsvAccounts(pipe.as_uri(), read_limit_s=0.1)
+    for ask in (source.read_active_accounts, source.check):
+        with pytest.raises(AccountSourceError) as refused:
+            ask()
+        assert str(refused.value) == (
+            f"{pipe}: no whole answer within 0.1 s; see whether the source hangs"
+        )
+        assert refused.value.retryable
     pipe.open("w").close()
 
 

@@ -1,6 +1,7 @@
 """Accounts from a REST service on a real socket: right, and wrong in every way we know."""
 
 import gzip
+import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -94,8 +95,9 @@ def with_page(**values: object) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lost_page, "says it has 9 accounts and gave 6"),
-        (repeated_page, "gave page 2 when asked for page 3"),
+        (lost_page, "/accounts says it has 9 accounts and gave 6; a part of the list is missing or "
+         "repeated"),
+        (repeated_page, "/accounts gave page 2 when asked for page 3"),
         (first_page_again, "more than once for 3 ids: '00000', '00001', '00002'"),
         (no_accounts, "no active account"),
         (with_first(account_id=123), "account_id must be text, but is int in row 1"),
@@ -105,7 +107,8 @@ def with_page(**values: object) -> Callable[[dict[str, Any]], None]:
         (with_page(total="9"), "total: Input should be a valid integer"),
         (with_page(pages=10**9), "pages: Input should be less than or equal to 100000"),
         (with_page(accounts={}), "accounts: Input should be a valid array"),
-        (with_page(accounts=["Canary"]), "accounts.0: Input should be an object"),
+        (with_page(accounts=["Canary"]),
+         "/accounts is not of the agreed form: accounts.0: Input should be an object"),
         (with_page(as_of="yesterday"), "as_of: Input should be a valid date"),
         (lambda page: page.pop("total"), "total: Field required"),
     ],
@@ -123,8 +126,9 @@ def test_a_list_that_changes_while_it_is_read_is_read_again(service: AccountsSer
     service.accounts, service.page_limit = accounts(9), 3
     service.change_page = lambda page: page.update(total=8) if page["page"] == 2 else None
     error = refusal_of(source_of(service))
-    assert "the list changed while it was read: (pages, total, as_of) was (3, 9, None)" in str(
-        error
+    assert str(error) == (
+        f"{service.url}: the list changed while it was read: (pages, total, as_of) was (3, 9, "
+        "None) on page 1 and is (3, 8, None) on page 2; read it again"
     )
     assert error.retryable
 
@@ -132,24 +136,41 @@ def test_a_list_that_changes_while_it_is_read_is_read_again(service: AccountsSer
 def test_a_list_of_yesterday_is_refused(service: AccountsService) -> None:
     service.accounts, service.extra = accounts(3), {"as_of": "2026-11-23"}
     error = refusal_of(source_of(service))
-    assert "the list is of 2026-11-23, older than today, 2026-11-24" in str(error)
+    assert str(error) == (
+        f"{service.url}: the list is of 2026-11-23, older than today, 2026-11-24; see why the "
+        "source was not brought up to date"
+    )
     assert error.retryable
+
+
+def test_a_list_of_today_or_tomorrow_is_taken(service: AccountsService) -> None:
+    service.accounts = accounts(3)
+    for day in ("2026-11-24", "2026-11-25"):
+        service.extra = {"as_of": day}
+        assert source_of(service).read_active_accounts().num_rows == 3
 
 
 @pytest.mark.parametrize(
     ("answer", "told", "retryable"),
     [
-        ((503, {}, b""), "HTTP 503: see whether it is up", True),
-        ((429, {}, b""), "HTTP 429: see whether it is up", True),
-        ((401, {}, b""), "HTTP 401: set ESG_ACCOUNTS_TOKEN", False),
-        ((404, {}, b""), "HTTP 404: check ESG_ACCOUNTS_URL", False),
+        ((503, {}, b""), "HTTP 503: see whether it is up$", True),
+        ((429, {}, b""), "HTTP 429: see whether it is up$", True),
+        ((401, {}, b""), "HTTP 401: set ESG_ACCOUNTS_TOKEN to a token that may read the accounts$",
+         False),
+        ((403, {}, b""), "HTTP 403: set ESG_ACCOUNTS_TOKEN to a token that may read the accounts$",
+         False),
+        ((404, {}, b""), "HTTP 404: check ESG_ACCOUNTS_URL$", False),
+        ((201, JSON, b'{"accounts": [], "page": 1, "pages": 0, "total": 0}'),
+         "HTTP 201: check ESG_ACCOUNTS_URL$", False),
         ((200, {"Content-Type": "text/html"}, b"<html>Canary</html>"),
-         "HTTP 200: the answer is text/html, not application/json", False),
-        ((200, JSON, b"<html>Canary</html>"), "page 1 of", False),
+         "HTTP 200: the answer is text/html, not application/json$", False),
+        ((200, JSON, b"<html>Canary</html>"),
+         "is not of the agreed form: body: Invalid JSON: expected value", False),
         ((200, JSON, b'{"accounts": [{"account_id": "\\ud800"}]}'),
          "not of the agreed form", False),
         ((200, JSON, b'{"accounts":' + b"[" * 100_000), "not of the agreed form", False),
-        ((200, JSON | {"Content-Length": "999"}, b'{"accounts": ['), "ClientPayloadError", True),
+        ((200, JSON | {"Content-Length": "999"}, b'{"accounts": ['),
+         "ClientPayloadError; see whether it is up$", True),
     ],
 )  # fmt: skip
 def test_an_answer_that_is_no_page_is_refused(
@@ -157,7 +178,8 @@ def test_an_answer_that_is_no_page_is_refused(
 ) -> None:
     service.answer = lambda number: answer
     error = refusal_of(source_of(service))
-    assert told in str(error)
+    assert re.search(told, str(error))
+    assert f"http://{service.host}/accounts" in str(error)
     assert error.retryable is retryable
     assert len(service.requests) == 1
 
@@ -168,14 +190,19 @@ def test_a_redirect_is_never_followed(service: AccountsService, status: int) -> 
         service.answer = lambda number: (status, {"Location": elsewhere.url}, b"")
         error = refusal_of(source_of(service))
         assert elsewhere.requests == []
-    assert f"HTTP {status}: redirects are not followed" in str(error)
+    assert str(error) == (
+        f"{service.url}: HTTP {status}: redirects are not followed; give the final address in "
+        "ESG_ACCOUNTS_URL"
+    )
     assert not error.retryable
 
 
 def test_a_page_that_unpacks_to_300_megabytes_is_cut(service: AccountsService) -> None:
     bomb = gzip.compress(b" " * 300_000_000, compresslevel=1)
     service.answer = lambda number: (200, JSON | {"Content-Encoding": "gzip"}, bomb)
-    assert "is larger than 33554432 bytes" in str(refusal_of(source_of(service)))
+    assert str(refusal_of(source_of(service))) == (
+        f"account list: page 1 of {service.url} is larger than 33554432 bytes"
+    )
 
 
 def test_a_service_that_hangs_or_drips_does_not_hang_the_run(service: AccountsService) -> None:
@@ -190,8 +217,27 @@ def test_a_service_that_hangs_or_drips_does_not_hang_the_run(service: AccountsSe
     for answer in (hang, lambda number: (200, JSON, drip())):
         service.answer = answer
         error = refusal_of(source_of(service, page_timeout_s=0.2))
-        assert "no whole page within 0.2 s" in str(error)
+        assert str(error) == f"{service.url}: no whole page within 0.2 s"
         assert error.retryable
+
+
+def test_many_slow_pages_hang_neither_the_run_nor_the_check(
+    service: AccountsService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang(number: int) -> Answer:
+        service.let_go.wait(10)
+        return 503, {}, b""
+
+    monkeypatch.setattr("esg_pipeline.accounts.rest.CHECK_LIMIT_S", 0.1)
+    service.answer = hang
+    source = source_of(service, read_limit_s=0.1)
+    for ask in (source.read_active_accounts, source.check):
+        with pytest.raises(AccountSourceError) as refused:
+            ask()
+        assert refused.value.retryable
+        assert str(refused.value) == (
+            f"{service.url}: no whole answer within 0.1 s; see whether the source hangs"
+        )
 
 
 def test_a_service_that_is_down_may_be_asked_later() -> None:
@@ -200,8 +246,8 @@ def test_a_service_that_is_down_may_be_asked_later() -> None:
         error = refusal_of(
             RestAccounts(f"http://127.0.0.1:{unused.getsockname()[1]}/accounts?key=k")
         )
-    assert "Connect" in str(error) or "refused" in str(error)
-    assert "key" not in str(error)
+        where = f"http://127.0.0.1:{unused.getsockname()[1]}/accounts"
+    assert re.fullmatch(rf"{where}: .*(Connect|refused).*; see whether it is up", str(error))
     assert error.retryable
 
 
@@ -211,11 +257,14 @@ def test_a_certificate_of_an_unknown_authority_is_refused() -> None:
     with AccountsService(context) as service:
         error = refusal_of(source_of(service))
         assert service.requests == []
-    assert "its certificate is not trusted" in str(error)
+    assert str(error) == (
+        f"https://{service.host}/accounts: its certificate is not trusted: "
+        "ClientConnectorCertificateError"
+    )
     assert not error.retryable
 
 
 def test_the_check_asks_for_one_account(service: AccountsService) -> None:
     service.accounts = accounts(12)
     assert source_of(service).check() == f"http://{service.host}/accounts: 12 active accounts"
-    assert [query["page_size"] for _, query, _ in service.requests] == ["1"]
+    assert [(query["page"], query["page_size"]) for _, query, _ in service.requests] == [("1", "1")]

@@ -1,5 +1,7 @@
 """Accounts from a real SQLite file."""
 
+import gc
+import os
 import sqlite3
 from pathlib import Path
 
@@ -40,6 +42,7 @@ FULL = (
     "CREATE TABLE accounts (account_id TEXT, account_name TEXT, status TEXT, "
     "primary_esg_focus TEXT, last_modified TEXT)"
 )
+COLUMNS = "account_id, account_name, primary_esg_focus, last_modified"
 SMALL = "CREATE TABLE accounts (status TEXT, account_name TEXT, account_id TEXT)"
 
 
@@ -70,6 +73,8 @@ def test_an_own_query_runs_as_it_stands(file: Path) -> None:
         "WHERE n LIKE '%:x' -- ours\n;"
     )
     assert rows_of(url, query) == [("00007", "100% :x", None, None)]
+    query = "SELECT X.nr || '' AS account_id, n AS account_name FROM klienten X"
+    assert [row[0] for row in rows_of(url, query)] == ["7", "8"]
 
 
 def test_a_number_as_id_is_refused(file: Path) -> None:
@@ -83,8 +88,11 @@ def test_a_number_as_id_is_refused(file: Path) -> None:
 
 def test_a_missing_file_is_told_and_never_made(file: Path) -> None:
     error = refusal_of(f"sqlite:///{file}")
-    assert f"SQLite file {file}: there is no such file" in str(error)
-    assert not error.retryable
+    assert str(error) == (
+        f"SQLite file {file}: there is no such file; ESG_ACCOUNTS_URL must name an existing "
+        "SQLite database"
+    )
+    assert error.retryable is False
     assert not file.exists()
     assert "no such file" in str(refusal_of("sqlite://"))
 
@@ -99,10 +107,16 @@ def test_a_query_cannot_change_the_database(file: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "query", "told"),
     [
-        ("CREATE TABLE other (x)", None, "there is no table accounts; set ESG_ACCOUNTS_QUERY"),
-        ("CREATE TABLE accounts (account_id)", None, "no column account_name, status"),
+        ("CREATE TABLE other (x)", None,
+         f"there is no table accounts; set ESG_ACCOUNTS_QUERY to a SELECT of {COLUMNS}"),
+        ("CREATE TABLE accounts (account_id)", None,
+         "table accounts has no column account_name, status; set ESG_ACCOUNTS_QUERY to a SELECT "
+         f"of {COLUMNS}"),
         (SMALL, "SELECT * FROM clients", "no such table: clients; check ESG_ACCOUNTS_URL and"),
         (SMALL, "SELEC 1", 'near "SELEC": syntax error'),
+        (SMALL, "PRAGMA foreign_keys = ON",
+         "ESG_ACCOUNTS_QUERY gives no column account_id, no column account_name; it must be a "
+         f"SELECT of {COLUMNS} (the last two may be left out)"),
         (SMALL, "SELECT account_id FROM accounts", "gives no column account_name"),
         (SMALL, "SELECT *, account_id FROM accounts", "gives column account_id twice"),
     ],
@@ -112,7 +126,7 @@ def test_a_wrong_table_or_query_is_told_in_one_line(
 ) -> None:
     error = refusal_of(make(file, table), query)
     assert told in str(error)
-    assert not error.retryable
+    assert error.retryable is False
 
 
 def test_a_file_that_is_no_database_is_told(file: Path) -> None:
@@ -139,6 +153,26 @@ def test_a_locked_database_may_be_read_later(file: Path) -> None:
     assert len(rows_of(url)) == 1
 
 
+def test_a_lock_is_waited_for_as_long_as_asked(file: Path) -> None:
+    url = make(file, SMALL)
+    query = "SELECT 'A1' AS account_id, timeout || ' ms' AS account_name FROM pragma_busy_timeout"
+    source = SqlAccounts(url, query, connect_timeout_s=13)
+    assert source.read_active_accounts()["account_name"].to_pylist() == ["13000 ms"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no /proc: not Linux")
+def test_the_file_is_closed_when_the_list_was_read(file: Path) -> None:
+    url = make(file, SMALL, "INSERT INTO accounts VALUES ('active', 'n', 'A1')")
+    gc.collect()
+    gc.disable()  # what waits for the collector is not closed
+    try:
+        rows_of(url)
+        open_files = {os.path.realpath(fd) for fd in Path("/proc/self/fd").iterdir()}
+    finally:
+        gc.enable()
+    assert str(file.resolve()) not in open_files
+
+
 def test_rows_of_many_batches_come_whole(file: Path) -> None:
     url = make(
         file,
@@ -155,3 +189,5 @@ def test_the_check_reads_one_account(file: Path) -> None:
     url = make(file, SMALL, "INSERT INTO accounts VALUES ('active', 'Canary', 'A1')")
     said = SqlAccounts(url).check()
     assert said == f"SQLite file {file}: gives account_id, account_name; the first account was read"
+    empty = SqlAccounts(url, "SELECT * FROM accounts WHERE false").check()
+    assert empty == f"SQLite file {file}: gives account_id, account_name; it has no account"
