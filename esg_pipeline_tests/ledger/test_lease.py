@@ -2,11 +2,16 @@
 
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from esg_pipeline.ledger import LeaseHeld, LeaseLost, Ledger
 from esg_pipeline_tests.ledger.runs import DAY, FIRST_RUN, edit, good, run, silence, statuses
+
+OTHER_DAY = DAY.replace(day=25)
+HALF_AN_HOUR_S = 1800
+"""No machine is so slow that an hour looks like less, or a moment like more."""
 
 
 def test_a_second_run_is_told_who_holds_the_date(ledger, start_worker):
@@ -179,3 +184,55 @@ def test_dates_do_not_hold_each_other(ledger, lease):
     other_day = DAY.replace(day=25)
     ledger.leases.acquire(other_day, run_id="run-2").release()
     assert ledger.leases.holder(DAY).run_id == "run-1"
+
+
+@pytest.fixture
+def two_dates(ledger):
+    """Leases of two dates with one token, as on the first day of a new ledger."""
+    leases = [ledger.leases.acquire(day, run_id="run-1") for day in (DAY, OTHER_DAY)]
+    assert leases[0].token == leases[1].token
+    return leases
+
+
+def test_the_heartbeat_of_one_date_keeps_no_other(ledger, two_dates):
+    silence(ledger, 3600)
+    two_dates[1].beat()
+    assert ledger.leases.holder(DAY).heartbeat_age_s > HALF_AN_HOUR_S
+
+
+def test_the_release_of_one_date_releases_no_other(ledger, two_dates):
+    two_dates[1].release()
+    assert ledger.leases.holder(DAY).run_id == "run-1"
+    assert ledger.leases.holder(OTHER_DAY) is None
+
+
+def test_a_released_lease_can_neither_write_nor_beat(ledger):
+    lease = ledger.leases.acquire(DAY, run_id="run-1")
+    lease.release()
+    with pytest.raises(LeaseLost):
+        lease.beat()
+    with pytest.raises(LeaseLost):
+        ledger.editions.open(lease, **FIRST_RUN)
+
+
+def test_the_earlier_lease_of_a_run_neither_keeps_nor_ends_the_later_one(ledger):
+    first = ledger.leases.acquire(DAY, run_id="run-1")
+    second = ledger.leases.acquire(DAY, run_id="run-1")
+    with pytest.raises(LeaseLost):
+        first.beat()
+    first.release()
+    assert ledger.leases.holder(DAY).run_id == "run-1"
+    second.release()
+
+
+@pytest.mark.parametrize("hours", [-3, 3])
+def test_a_host_whose_clock_is_wrong_beats_by_the_clock_of_the_database(
+    ledger, time_machine, hours
+):
+    time_machine.move_to(datetime.now(UTC) + timedelta(hours=hours))
+    lease = ledger.leases.acquire(DAY, run_id="run-1")
+    assert abs(ledger.leases.holder(DAY).heartbeat_age_s) < HALF_AN_HOUR_S
+    silence(ledger, 3600)
+    lease.beat()
+    assert abs(ledger.leases.holder(DAY).heartbeat_age_s) < HALF_AN_HOUR_S
+    lease.release()

@@ -9,6 +9,7 @@ from esg_pipeline.ledger.outbox import CLAIM
 from esg_pipeline_tests.ledger.runs import DAY, NOON, edit
 
 LATER = NOON + CLAIM
+OTHER_DAY = DAY.replace(day=25)
 
 
 def mail(_condition):
@@ -143,3 +144,53 @@ def test_an_alert_stands_or_falls_with_its_fact(ledger, lease, edition):
     assert ledger.editions.find(DAY, 1).state == "held"
     (alert,) = ledger.outbox.alerts(DAY)
     assert alert.raised_at.tzinfo == UTC
+
+
+def test_what_cures_one_date_leaves_the_trouble_of_another(ledger):
+    for day in (DAY, OTHER_DAY):
+        ledger.outbox.raise_alert(day, "run_failed", {})
+        ledger.outbox.raise_alert(day, "failure_share", {})
+    assert ledger.outbox.resolve_alert(DAY, "run_failed", {})
+    still_open = [(each.day, each.condition) for each in ledger.outbox.open_alerts()]
+    assert still_open == [
+        (DAY, "failure_share"),
+        (OTHER_DAY, "run_failed"),
+        (OTHER_DAY, "failure_share"),
+    ]
+
+
+def test_trouble_that_comes_back_on_one_date_comes_back_on_no_other(ledger):
+    for day in (DAY, OTHER_DAY):
+        ledger.outbox.raise_alert(day, "run_failed", {})
+        ledger.outbox.resolve_alert(day, "run_failed", {})
+    assert ledger.outbox.raise_alert(OTHER_DAY, "run_failed", {"again": True})
+    (back,) = ledger.outbox.open_alerts()
+    assert (back.day, back.occurrence, back.resolved_at) == (OTHER_DAY, 2, None)
+    assert back.resolved_details is None
+    assert ledger.outbox.alerts(DAY)[0].occurrence == 1
+
+
+@pytest.mark.parametrize("how", ["sent", "failed"])
+def test_what_becomes_of_one_message_is_noted_for_that_one_only(ledger, how):
+    for day in (DAY, OTHER_DAY):
+        ledger.outbox.raise_alert(day, "run_failed", {})
+    first, *others = ledger.outbox.take_due(NOON, both)
+    if how == "sent":
+        ledger.outbox.mark_sent(first, NOON)
+    else:
+        ledger.outbox.mark_failed(first, "mail server refused", LATER + timedelta(days=1))
+    again = ledger.outbox.take_due(LATER, both)
+    assert [(each.day, each.channel) for each in again] == [
+        (each.day, each.channel) for each in others
+    ]
+    assert [each.attempts for each in again] == [0, 0, 0]
+
+
+def test_a_cure_that_fails_to_be_told_leaves_the_trouble_told(ledger):
+    ledger.outbox.raise_alert(DAY, "run_failed", {})
+    send_all(ledger, NOON)
+    ledger.outbox.resolve_alert(DAY, "run_failed", {})
+    (cure,) = ledger.outbox.take_due(NOON, mail)
+    ledger.outbox.mark_failed(cure, "mail server refused", LATER)
+    assert send_all(ledger, LATER) == [("run_failed", "resolved", "mail")]
+    assert send_all(ledger, LATER) == []
