@@ -16,10 +16,10 @@ import pyarrow as pa
 from benchmarks.peers.job import DAY, peak_mb
 from benchmarks.scoring import make_accounts, open_day
 from esg_pipeline.accounts import account_list_sha256
-from esg_pipeline.daily_run import count_statuses, deliver_edition
+from esg_pipeline.daily_run import deliver_edition
 from esg_pipeline.delivery import DeliveryFacts, deliver, open_signer, open_store, verify
 from esg_pipeline.delivery.parquet import from_parquet, to_parquet
-from esg_pipeline.ratings import Focus, ProcessingStatus, Rating, Reason
+from esg_pipeline.ratings import Focus, ProcessingStatus, Rating, Reason, count_statuses
 from esg_pipeline.report import build_report, format_error_log, format_report, validate_report
 from esg_pipeline.settings import Settings
 

@@ -3,6 +3,7 @@
 Only values live here. No stage's logic, no network, no disk.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -91,6 +92,33 @@ class Rating:
     finished_at: datetime
 
 
+def failed_rating(
+    account_id: str,
+    reason: Reason,
+    http_status: int | None,
+    attempts: int,
+    message: str,
+    finished_at: datetime,
+) -> Rating:
+    """A Failed rating: it has no scores."""
+    return Rating(
+        account_id=account_id,
+        status=ProcessingStatus.FAILED,
+        reason=reason,
+        overall=None,
+        environmental=None,
+        social=None,
+        governance=None,
+        focus=None,
+        focus_score=None,
+        analysis_date=None,
+        http_status=http_status,
+        attempts=attempts,
+        message=message,
+        finished_at=finished_at,
+    )
+
+
 SCORE = pa.decimal128(5, 2)
 """0.00 to 100.00 points, exact."""
 
@@ -123,3 +151,14 @@ RATINGS_SCHEMA = pa.schema(
     ]
 )
 """The `esg_scores` frame, sorted by account_id (code point order), one row per account."""
+
+
+def by_status(counts: Mapping[str, int]) -> dict[ProcessingStatus, int]:
+    """Counts for each status, zeros included."""
+    return {status: counts.get(status, 0) for status in ProcessingStatus}
+
+
+def count_statuses(ratings: pa.Table) -> dict[ProcessingStatus, int]:
+    """Accounts per status (RATINGS_SCHEMA), zeros included."""
+    found = ratings["status"].value_counts().to_pylist()
+    return by_status({row["values"]: row["counts"] for row in found})

@@ -12,7 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "esg_pipeline"
 
-WORDS = {"settings", "clock", "ratings", "safe_text"}
+WORDS = {"settings", "clock", "ratings", "failure_share", "safe_text"}
 STAGE = WORDS | {"ledger"}
 STAGES = {"accounts", "scoring", "report", "delivery", "alerts"}
 THE_DAY = STAGE | STAGES | {"observability"}
@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "safe_text": set(),
     "clock": set(),
     "ratings": set(),
+    "failure_share": set(),
     "settings": {"safe_text"},
     "ledger": {"clock", "ratings", "safe_text"},
     **dict.fromkeys(STAGES, STAGE),

@@ -13,9 +13,9 @@ from esg_pipeline.alerts.background import OutboxSender
 from esg_pipeline.alerts.channels import ChannelError
 from esg_pipeline.alerts.conditions import Condition, Cure
 from esg_pipeline.alerts.facts import AlertFacts
-from esg_pipeline.alerts.outbox import note_delivery, raise_alert, recover, resolve
+from esg_pipeline.alerts.raising import note_delivery, raise_alert, recover, resolve
 from esg_pipeline.alerts.sender import SendReport, count_unsent, send_due
-from esg_pipeline.alerts.trial import (
+from esg_pipeline.alerts.without_ledger import (
     ChannelResult,
     check_channels,
     send_without_ledger,

@@ -21,7 +21,7 @@ from esg_pipeline.alerts.channels import Channel, ChannelError, concerns, open_c
 from esg_pipeline.alerts.conditions import RULES
 from esg_pipeline.alerts.facts import AlertFacts
 from esg_pipeline.alerts.masking import mask, secret_values
-from esg_pipeline.alerts.message import Message, compose
+from esg_pipeline.alerts.message_layout import Message, compose
 from esg_pipeline.ledger import AlertMessage, Ledger, LedgerUnavailable
 from esg_pipeline.settings import Settings
 

@@ -127,8 +127,8 @@ def rebuild(day: date, edition: int | None, out: Path | None, by: str) -> None:
     """Make an edition again from the ledger and compare it with what was delivered."""
     from esg_pipeline.daily_run import rebuild_files
     from esg_pipeline.delivery import open_store
+    from esg_pipeline.delivery.durable_files import replace_private
     from esg_pipeline.delivery.layout import file_stem
-    from esg_pipeline.delivery.private_files import replace_private
 
     settings = settings_or_exit()
     with _audited(settings, by, "rebuild", day) as ledger:
@@ -153,7 +153,7 @@ def history(out: Path, by: str) -> None:
     """Write the numbers of all delivered days: a table for BI tools, and the trend page."""
     from esg_pipeline.daily_run import NothingToRebuild, history_files
     from esg_pipeline.daily_run import history as days
-    from esg_pipeline.delivery.private_files import replace_private
+    from esg_pipeline.delivery.durable_files import replace_private
 
     settings = settings_or_exit()
     with _audited(settings, by, "history", None) as ledger:

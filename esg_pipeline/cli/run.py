@@ -141,7 +141,7 @@ def run_here(settings: Settings, day: date, asked: dict[str, Any]) -> ExitCode:
 
     from esg_pipeline.cli.progress_bar import show_progress
     from esg_pipeline.definitions import defs
-    from esg_pipeline.defs.endings import OUTCOME_TAG
+    from esg_pipeline.defs.failed_step import OUTCOME_TAG
 
     # Standard output is for people here; the JSON log is in the file.
     os.environ.setdefault("ESG_LOG_STDOUT", "false")
@@ -217,8 +217,8 @@ def _root(error: Any) -> str:
 
 
 def _say_delivered(settings: Settings, day: date) -> ExitCode:
-    from esg_pipeline.daily_run.when_to_alert import is_above
     from esg_pipeline.delivery.layout import report_name
+    from esg_pipeline.failure_share import failure_share, is_too_much
 
     with opened_ledger(settings) as ledger:
         edition = ledger.editions.newest_delivered(day)
@@ -234,9 +234,9 @@ def _say_delivered(settings: Settings, day: date) -> ExitCode:
     click.echo(f"Store: {settings.store_location}")
     if alerts:
         click.echo(f"Open alerts: {', '.join(sorted(alerts))}; docs/runbook.md says what to do.")
-    if is_above(failed, total, settings.failure_threshold):
+    if is_too_much(failed, total, settings.failure_threshold):
         click.echo(
-            f"{failed / total:.2%} of the accounts failed, more than "
+            f"{failure_share(failed, total):.2%} of the accounts failed, more than "
             f"{settings.failure_threshold:.2%}. The error log says why; ask again with "
             f"`esg-pipeline run --date {day} --failed-only`.",
             err=True,

@@ -4,7 +4,6 @@ This is where the stages meet; the Dagster assets and the command line both call
 single stage belongs here, and nothing of Dagster.
 """
 
-from esg_pipeline.daily_run.accounts import AccountListHeld, FrozenAccounts, freeze_accounts
 from esg_pipeline.daily_run.claim import (
     MATERIALIZE_ALL,
     AlreadyDelivered,
@@ -19,11 +18,12 @@ from esg_pipeline.daily_run.deliver import (
     DeadlineExceeded,
     Delivered,
     NothingToRebuild,
-    count_statuses,
     deliver_edition,
     rebuild_files,
 )
-from esg_pipeline.daily_run.scores import note_out_of_memory, score_edition
+from esg_pipeline.daily_run.freeze_accounts import FrozenAccounts, freeze_accounts
+from esg_pipeline.daily_run.list_release import AccountListHeld
+from esg_pipeline.daily_run.score_edition import note_out_of_memory, score_edition
 from esg_pipeline.daily_run.summarise import history, history_files
 
 __all__ = [
@@ -39,7 +39,6 @@ __all__ = [
     "NothingToRebuild",
     "RunRequest",
     "check_can_ask_again",
-    "count_statuses",
     "deliver_edition",
     "freeze_accounts",
     "history",

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from esg_pipeline import __version__, clock
-from esg_pipeline.daily_run.accounts import check_frozen, read_snapshot
 from esg_pipeline.daily_run.claim import MATERIALIZE_ALL, DayHold, NotBegun
+from esg_pipeline.daily_run.freeze_accounts import check_frozen, read_snapshot
 from esg_pipeline.daily_run.summarise import Summary, summarise
 from esg_pipeline.delivery import (
     DeliveryError,
@@ -26,7 +26,7 @@ from esg_pipeline.delivery import (
 )
 from esg_pipeline.delivery.layout import ERRORS_SUFFIX, REPORT_SUFFIX, accounts_name
 from esg_pipeline.ledger import Edition, Ledger
-from esg_pipeline.ratings import ProcessingStatus
+from esg_pipeline.ratings import ProcessingStatus, count_statuses
 from esg_pipeline.report import build_report, changed_cells, format_error_log, format_report
 from esg_pipeline.settings import Settings
 
@@ -53,12 +53,6 @@ class Delivered:
     manifest: Manifest
     counts: dict[ProcessingStatus, int]
     summary: Summary | None
-
-
-def count_statuses(ratings: pa.Table) -> dict[ProcessingStatus, int]:
-    """Accounts per status, zeros included."""
-    found = {row["values"]: row["counts"] for row in ratings["status"].value_counts().to_pylist()}
-    return {status: found.get(status.value, 0) for status in ProcessingStatus}
 
 
 def deliver_edition(

@@ -42,7 +42,7 @@ from esg_pipeline.report.summary import (
     last_good_scores,
     score_chart,
 )
-from esg_pipeline.report.summary.scores import SCORES
+from esg_pipeline.report.summary.score_arithmetic import SCORES
 from esg_pipeline.settings import Settings
 
 DAYS_LOOKED_BACK = 10

@@ -21,11 +21,12 @@ from esg_pipeline.alerts import (
     recover,
     send_without_ledger,
 )
-from esg_pipeline.daily_run import AccountListHeld, DayHold, DeadlineExceeded, count_statuses
+from esg_pipeline.daily_run import AccountListHeld, DayHold, DeadlineExceeded
 from esg_pipeline.daily_run.watch import judge_day
 from esg_pipeline.delivery import DeliveryError
+from esg_pipeline.failure_share import is_too_much
 from esg_pipeline.ledger import Ledger, LedgerUnavailable
-from esg_pipeline.ratings import ProcessingStatus, Reason
+from esg_pipeline.ratings import ProcessingStatus, Reason, count_statuses
 from esg_pipeline.scoring import ApiUnauthorized, Progress
 from esg_pipeline.settings import Settings
 
@@ -120,7 +121,7 @@ class ProgressAlerts:
         self._ledger_pause_ends = self._stands_since
 
     def __call__(self, progress: Progress) -> None:
-        if is_above(progress.failed, progress.total, self._threshold):
+        if is_too_much(progress.failed, progress.total, self._threshold):
             self._raise(Condition.FAILURE_SHARE, progress)
         if progress.outcomes.get(Reason.IDENTITY_MISMATCH):
             self._raise(Condition.IDENTITY_MISMATCH, progress)
@@ -165,14 +166,6 @@ class ProgressAlerts:
             self._ledger_pause_ends = now + LEDGER_PAUSE
 
 
-def is_above(failed: int, accounts: int, threshold: float) -> bool:
-    """Whether strictly more than the threshold share Failed.
-
-    Divided, not multiplied: 0.29 * 100 is less than 29 in floating point.
-    """
-    return accounts > 0 and failed / accounts > threshold
-
-
 def _raise_if_possible(hold: DayHold, condition: Condition, facts: AlertFacts) -> bool:
     try:
         raise_alert(hold.ledger, hold.day, condition, facts)
@@ -209,7 +202,7 @@ def alert_delivered(hold: DayHold, settings: Settings, ratings: pa.Table) -> Non
         is_delivered=True,
     )
     wrong = []
-    if is_above(failed, total, settings.failure_threshold):
+    if is_too_much(failed, total, settings.failure_threshold):
         wrong.append(Condition.FAILURE_SHARE)
     if reasons.get(Reason.IDENTITY_MISMATCH):
         wrong.append(Condition.IDENTITY_MISMATCH)

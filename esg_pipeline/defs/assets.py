@@ -39,7 +39,7 @@ from esg_pipeline.defs.checks import (
     one_result_per_account,
     stale_dates,
 )
-from esg_pipeline.defs.endings import OUTCOME_TAG, ends_clearly, partition_date
+from esg_pipeline.defs.failed_step import OUTCOME_TAG, ends_clearly, partition_date
 from esg_pipeline.defs.frames import to_frame, to_table
 from esg_pipeline.defs.resources import (
     AccountSourceResource,

@@ -10,10 +10,12 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from esg_pipeline.daily_run import FrozenAccounts, count_statuses
-from esg_pipeline.daily_run.when_to_alert import is_above
+from esg_pipeline.daily_run import FrozenAccounts
+from esg_pipeline.daily_run.list_release import shrank_too_much
 from esg_pipeline.delivery import DeliveryError, Store, TrustedKeys, verify
-from esg_pipeline.ratings import ProcessingStatus, Reason
+from esg_pipeline.failure_share import failure_share as share_of_failed
+from esg_pipeline.failure_share import is_too_much
+from esg_pipeline.ratings import ProcessingStatus, Reason, count_statuses
 from esg_pipeline.report import formula_like_ids
 from esg_pipeline.report.summary import Drift
 
@@ -101,7 +103,9 @@ def accounts_result(frozen: FrozenAccounts, max_drop: float) -> dg.AssetCheckRes
     formula_like = formula_like_ids(frozen.table)
     return dg.AssetCheckResult(
         check_name=ACCOUNT_LIST.name,
-        passed=not (frozen.look_alikes or formula_like) and count >= before * (1 - max_drop),
+        passed=not (
+            frozen.look_alikes or formula_like or shrank_too_much(count, frozen.previous, max_drop)
+        ),
         severity=dg.AssetCheckSeverity.WARN,
         metadata={
             "accounts": count,
@@ -176,11 +180,11 @@ def failure_share(ratings: pa.Table, threshold: float) -> dg.AssetCheckResult:
     total, failed = sum(counts.values()), counts[ProcessingStatus.FAILED]
     return dg.AssetCheckResult(
         check_name=FAILURE_SHARE.name,
-        passed=not is_above(failed, total, threshold),
+        passed=not is_too_much(failed, total, threshold),
         metadata={
             "failed": failed,
             "accounts": total,
-            "failure_share": failed / total,
+            "failure_share": share_of_failed(failed, total),
             "threshold": threshold,
         },
     )

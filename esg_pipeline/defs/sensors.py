@@ -18,7 +18,7 @@ from esg_pipeline import clock
 from esg_pipeline.alerts import Condition, count_unsent, send_due
 from esg_pipeline.alerts.bounded import run_bounded
 from esg_pipeline.daily_run.watch import Finding, days_to_judge, judge_day, raise_findings
-from esg_pipeline.defs.endings import NOBODY_NEEDS_TO_HEAR, OUTCOME_TAG
+from esg_pipeline.defs.failed_step import NOBODY_NEEDS_TO_HEAR, OUTCOME_TAG
 from esg_pipeline.defs.resources import is_scheduled
 from esg_pipeline.defs.schedule import daily_esg_ratings
 from esg_pipeline.ledger import (

@@ -9,9 +9,9 @@ from esg_pipeline.delivery.manifest import DeliveryFacts, Manifest
 from esg_pipeline.delivery.publishing import deliver
 from esg_pipeline.delivery.registry import open_store
 from esg_pipeline.delivery.retention import delete_delivery, deliveries
-from esg_pipeline.delivery.sealed import SealedDelivery, pending_sealed, seal_locally
 from esg_pipeline.delivery.signing import Signer, TrustedKeys, open_signer, trusted_keys
 from esg_pipeline.delivery.store import Store
+from esg_pipeline.delivery.undelivered import SealedDelivery, pending_sealed, seal_locally
 from esg_pipeline.delivery.verification import VerifiedDelivery, editions, fetch, verify
 
 __all__ = [

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pyrage  # type: ignore[import-untyped] # ships no types
 
+from esg_pipeline.delivery.durable_files import create_private
 from esg_pipeline.delivery.errors import DeliveryInvalid
-from esg_pipeline.delivery.private_files import create_private
 from esg_pipeline.settings import SettingsError
 
 SECRET_KEY_PREFIX = "AGE-SECRET-KEY-"  # noqa: S105 - the start of every age secret key

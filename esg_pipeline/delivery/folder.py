@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
+from esg_pipeline.delivery.durable_files import sync_folder, write_new
 from esg_pipeline.delivery.errors import DeliveryError, DeliveryInvalid, MissingFromStore
 from esg_pipeline.delivery.layout import AGE_SUFFIX, STAGING
-from esg_pipeline.delivery.private_files import sync_folder, write_new
 from esg_pipeline.delivery.store import StoredObject
 
 _ADVICE = {

@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from esg_pipeline.delivery.private_files import create_private, replace_private
+from esg_pipeline.delivery.durable_files import create_private, replace_private
 from esg_pipeline.settings import SettingsError
 
 PRIVATE_NAME = "manifest_signing_key.pem"

@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 
 from esg_pipeline.delivery.counts import count_report, count_rows
+from esg_pipeline.delivery.durable_files import replace_private
 from esg_pipeline.delivery.errors import DeliveryError, DeliveryInvalid, MissingFromStore
 from esg_pipeline.delivery.layout import (
     EDITIONS,
@@ -21,7 +22,6 @@ from esg_pipeline.delivery.layout import (
     manifest_name,
 )
 from esg_pipeline.delivery.manifest import Manifest, format_manifest, read_manifest
-from esg_pipeline.delivery.private_files import replace_private
 from esg_pipeline.delivery.signing import TrustedKeys
 from esg_pipeline.delivery.store import Store
 from esg_pipeline.ratings import ProcessingStatus

@@ -17,7 +17,7 @@ from esg_pipeline.ledger.audit import append_entry
 from esg_pipeline.ledger.database import LONG_PATIENCE_S, Database, now
 from esg_pipeline.ledger.errors import NoDeliveredEdition
 from esg_pipeline.ledger.lease import Lease
-from esg_pipeline.ledger.result_rows import copy_results, count_statuses, delete_results
+from esg_pipeline.ledger.result_rows import copy_results, count_results, delete_results
 from esg_pipeline.ledger.tables import attempt_batches, attempts, editions
 from esg_pipeline.ratings import ProcessingStatus
 
@@ -196,7 +196,7 @@ class Editions:
         with lease.writing(patience_s=LONG_PATIENCE_S) as connection:
             if edition_state(connection, edition) == EditionState.DELIVERED:
                 return  # an earlier answer of the ledger was lost
-            counts = count_statuses(connection, edition.id)
+            counts = count_results(connection, edition.id)
             _change(
                 connection,
                 edition,
@@ -210,7 +210,8 @@ class Editions:
             )
             for table in (attempts, attempt_batches):
                 connection.execute(delete(table).where(table.c.edition_id == edition.id))
-            _audit(connection, edition, "deliver", "delivered", counts)
+            details = {status.value: count for status, count in counts.items()}
+            _audit(connection, edition, "deliver", "delivered", details)
 
     def find(self, day: date, number: int) -> Edition | None:
         """One edition."""

@@ -18,8 +18,8 @@ from esg_pipeline.ledger.outbox import Outbox
 from esg_pipeline.ledger.rate_share import SharedRateLimit
 from esg_pipeline.ledger.results import Results
 from esg_pipeline.ledger.retention import Retention
-from esg_pipeline.ledger.schema import upgrade
 from esg_pipeline.ledger.tables import probes
+from esg_pipeline.ledger.upgrade import upgrade
 
 
 class Ledger:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from sqlalchemy import Connection, bindparam, delete, func, insert, literal, select
 
 from esg_pipeline.ledger.tables import MAX_ACCOUNT_ID_BYTES, results, storable
-from esg_pipeline.ratings import RATINGS_SCHEMA, SCORE, ProcessingStatus, Rating, Reason
+from esg_pipeline.ratings import RATINGS_SCHEMA, SCORE, ProcessingStatus, Rating, by_status
 
 RESULT_COLUMNS = tuple(column.name for column in results.c)
 """In the order of `result_row`."""
@@ -19,28 +19,6 @@ RESULT_COLUMNS = tuple(column.name for column in results.c)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _MICROSECOND = timedelta(microseconds=1)
-
-
-def failed_row(
-    edition_id: int, account_id: str, reason: Reason, spent: int, message: str, now: datetime
-) -> tuple[Any, ...]:
-    failed = Rating(
-        account_id=account_id,
-        status=ProcessingStatus.FAILED,
-        reason=reason,
-        overall=None,
-        environmental=None,
-        social=None,
-        governance=None,
-        focus=None,
-        focus_score=None,
-        analysis_date=None,
-        http_status=None,
-        attempts=spent,
-        message=message,
-        finished_at=now,
-    )
-    return result_row(edition_id, failed)
 
 
 def result_row(edition_id: int, rating: Rating) -> tuple[Any, ...]:
@@ -106,14 +84,14 @@ def _scores(hundredths: Sequence[int | None]) -> pa.Array:
     return pa.Array.from_buffers(SCORE, len(whole), whole.buffers())
 
 
-def count_statuses(connection: Connection, edition_id: int) -> dict[str, int]:
-    """How many results an edition has, for each status, 0 included."""
+def count_results(connection: Connection, edition_id: int) -> dict[ProcessingStatus, int]:
+    """How many results an edition has, for each status, zeros included."""
     rows = connection.execute(
         select(results.c.status, func.count())
         .where(results.c.edition_id == edition_id)
         .group_by(results.c.status)
     )
-    return {status.value: 0 for status in ProcessingStatus} | {row[0]: row[1] for row in rows}
+    return by_status({row[0]: row[1] for row in rows})
 
 
 def copy_results(

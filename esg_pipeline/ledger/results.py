@@ -21,14 +21,13 @@ from esg_pipeline.ledger.lease import Lease
 from esg_pipeline.ledger.result_rows import (
     RESULT_COLUMNS,
     arrow_batch,
-    count_statuses,
+    count_results,
     delete_results,
-    failed_row,
     result_row,
     stored_id,
 )
 from esg_pipeline.ledger.tables import attempt_batches, attempts, results, storable
-from esg_pipeline.ratings import RATINGS_SCHEMA, ProcessingStatus, Rating, Reason
+from esg_pipeline.ratings import RATINGS_SCHEMA, ProcessingStatus, Rating, Reason, failed_rating
 
 MAX_BATCH = 5_000
 """Most accounts in one write-ahead batch: what a crash can cost an attempt without a call."""
@@ -165,7 +164,7 @@ class Results:
                 select(results.c.account_id).where(results.c.edition_id == edition.id)
             )
             answered = {account_id.decode() for account_id in ids}
-            failed = count_statuses(connection, edition.id)[ProcessingStatus.FAILED]
+            failed = count_results(connection, edition.id)[ProcessingStatus.FAILED]
         waiting = {each: n for each, n in spent.items() if n and each not in answered}
         cut_off = {each: n for each, n in cut_off.items() if each in waiting}
         return ResumeState(answered, failed, waiting, cut_off)
@@ -191,7 +190,10 @@ class Results:
         failed = 0
         for start in range(0, len(missing), _PAGE):
             rows = [
-                failed_row(edition.id, each, reason, state.attempts.get(each, 0), message, now)
+                result_row(
+                    edition.id,
+                    failed_rating(each, reason, None, state.attempts.get(each, 0), message, now),
+                )
                 for each in missing[start : start + _PAGE]
             ]
             with lease.writing(patience_s=LONG_PATIENCE_S) as connection:
@@ -221,10 +223,10 @@ class Results:
             pages = connection.execute(query).partitions()
             return pa.Table.from_batches(map(arrow_batch, pages), RATINGS_SCHEMA)
 
-    def counts(self, edition: Edition) -> dict[str, int]:
-        """How many results there are for each status, 0 included."""
+    def counts(self, edition: Edition) -> dict[ProcessingStatus, int]:
+        """How many results there are for each status, zeros included."""
         with self._database.read(patience_s=LONG_PATIENCE_S) as connection:
-            return count_statuses(connection, edition.id)
+            return count_results(connection, edition.id)
 
 
 class _Statements:

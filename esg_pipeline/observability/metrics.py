@@ -30,6 +30,7 @@ from prometheus_client.registry import Collector
 from pydantic import SecretStr
 
 from esg_pipeline import __version__, clock
+from esg_pipeline.failure_share import failure_share
 from esg_pipeline.observability.pushgateway import push
 from esg_pipeline.ratings import ProcessingStatus, Reason
 from esg_pipeline.scoring import Progress
@@ -276,7 +277,7 @@ def _scoring_metrics(facts: _Facts, threshold: float) -> Iterator[Metric]:
         accounts.add_metric([status], count)
     yield accounts
     total = sum(facts.accounts.values())
-    yield _gauge("failure_share_ratio", facts.accounts["failed"] / total if total else 0.0)
+    yield _gauge("failure_share_ratio", failure_share(facts.accounts["failed"], total))
     yield _gauge("failure_threshold_ratio", threshold)
     progress = facts.progress
     by_outcome = CounterMetricFamily(*_named("calls_total"), labels=["outcome"])

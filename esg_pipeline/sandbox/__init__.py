@@ -9,8 +9,8 @@ from esg_pipeline.sandbox.behaviour import Behaviour, BehaviourError
 from esg_pipeline.sandbox.call_log import CallCounts, RecordedCall
 from esg_pipeline.sandbox.fault_plan import FaultPlan, FaultPlanError, read_fault_options
 from esg_pipeline.sandbox.faults import FAULTS
+from esg_pipeline.sandbox.invented_scores import expected_answer, registered_focus
 from esg_pipeline.sandbox.launch import Sandbox, SandboxError, start_sandbox
-from esg_pipeline.sandbox.scores import expected_answer, registered_focus
 from esg_pipeline.sandbox.server import Announcement, serve
 
 __all__ = [

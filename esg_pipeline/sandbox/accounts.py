@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from random import Random
 
-from esg_pipeline.sandbox.scores import registered_focus
+from esg_pipeline.sandbox.invented_scores import registered_focus
 
 AWKWARD_NAMES = (
     "Müller, Söhne & Co.",

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from esg_pipeline.sandbox.call import AnswerFunction, Call, encode, respond
-from esg_pipeline.sandbox.scores import PILLARS, expected_answer
+from esg_pipeline.sandbox.invented_scores import PILLARS, expected_answer
 
 Answer = dict[str, Any]
 Change = Callable[[Answer, Call], None]

@@ -19,8 +19,8 @@ from esg_pipeline.sandbox.behaviour import Behaviour
 from esg_pipeline.sandbox.call import Call, answer_rightly, respond_error
 from esg_pipeline.sandbox.call_log import CallLog
 from esg_pipeline.sandbox.faults import FAULTS
+from esg_pipeline.sandbox.invented_scores import PILLARS, registered_focus
 from esg_pipeline.sandbox.rate_limit import SlidingWindow
-from esg_pipeline.sandbox.scores import PILLARS, registered_focus
 from esg_pipeline.sandbox.tokens import Tokens
 
 POST_PATH = "/portfolio-analysis"

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from esg_pipeline.sandbox.scores import expected_answer
+from esg_pipeline.sandbox.invented_scores import expected_answer
 
 JSON_TYPE = "application/json"
 

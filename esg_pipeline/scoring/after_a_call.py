@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from datetime import datetime
 
-from esg_pipeline.ratings import ProcessingStatus, Rating, Reason
+from esg_pipeline.ratings import ProcessingStatus, Rating, Reason, failed_rating
 from esg_pipeline.scoring.api.call import CallOutcome, CallResult
 from esg_pipeline.scoring.api.credentials import Bearer, Credentials
 from esg_pipeline.scoring.breaker import Breaker, Evidence
@@ -287,30 +287,3 @@ class Settler:
             result.reason,
             result.message,
         )
-
-
-def failed_rating(
-    account_id: str,
-    reason: Reason,
-    http_status: int | None,
-    attempts: int,
-    message: str,
-    finished_at: datetime,
-) -> Rating:
-    """A Failed rating: it has no scores."""
-    return Rating(
-        account_id=account_id,
-        status=ProcessingStatus.FAILED,
-        reason=reason,
-        overall=None,
-        environmental=None,
-        social=None,
-        governance=None,
-        focus=None,
-        focus_score=None,
-        analysis_date=None,
-        http_status=http_status,
-        attempts=attempts,
-        message=message,
-        finished_at=finished_at,
-    )

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 from esg_pipeline.alerts.conditions import RULES
 from esg_pipeline.alerts.facts import AlertFacts
-from esg_pipeline.alerts.message import Message, compose
+from esg_pipeline.alerts.message_layout import Message, compose
 from esg_pipeline.ratings import Reason
 
 DAY = date(2026, 11, 24)

@@ -13,7 +13,8 @@ from esg_pipeline.alerts import AlertFacts, Condition, raise_alert, send_due
 from esg_pipeline.alerts.conditions import DELIVERY_NOTE, RULES, Audience
 from esg_pipeline.alerts.facts import MAX_LINE, one_line
 from esg_pipeline.alerts.masking import mask, secret_values
-from esg_pipeline.alerts.message import both_times, compose, percent
+from esg_pipeline.alerts.message_layout import both_times, compose, percent
+from esg_pipeline.alerts.wording import WORDING
 from esg_pipeline_tests.alerts.facts import DAY, NOON, SIX_PERCENT, message
 from esg_pipeline_tests.servers.pagerduty import ROUTING_KEY
 from esg_pipeline_tests.servers.smtp import PASSWORD
@@ -40,13 +41,13 @@ EVIL = [
 def test_each_condition_says_what_since_when_what_happens_and_what_to_do(condition):
     written = message(condition, dagster_url="https://dagster.firm.example/")
     for part in (
-        RULES[condition].meaning,
+        WORDING[condition].meaning,
         "2026-11-24 06:12 Central (12:12 UTC)",
         "6,000 of 100,000 accounts (6 %; alert above 5 %)",
-        RULES[condition].by_itself,
-        RULES[condition].advice,
+        WORDING[condition].by_itself,
+        WORDING[condition].advice,
         "https://dagster.firm.example/runs/0b6c3a1e",
-        *(command.format(day=DAY) for command in RULES[condition].commands),
+        *(command.format(day=DAY) for command in WORDING[condition].commands),
     ):
         assert part in written.text
     assert f"2026-11-24 {condition}: " in written.subject
@@ -239,3 +240,7 @@ def test_only_settings_that_are_secret_are_covered(make_settings):
     assert mask(text, secret_values(settings)) == (
         "sqlite:////srv/accounts.db and mail.example with ***"
     )
+
+
+def test_whatever_people_hear_of_has_its_words():
+    assert WORDING.keys() == RULES.keys()

@@ -21,7 +21,7 @@ from esg_pipeline.alerts import (
     send_due,
 )
 from esg_pipeline.alerts.channels import open_channels
-from esg_pipeline.alerts.message import compose
+from esg_pipeline.alerts.message_layout import compose
 from esg_pipeline.ledger import Ledger
 from esg_pipeline_tests.alerts.facts import DAY, NOON, SIX_PERCENT
 from esg_pipeline_tests.alerts.other_process import Process

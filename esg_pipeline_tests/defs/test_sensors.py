@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 
 from esg_pipeline import clock
-from esg_pipeline.defs.endings import OUTCOME_TAG
+from esg_pipeline.defs.failed_step import OUTCOME_TAG
 from esg_pipeline.defs.resources import SCHEDULED_TAG
 from esg_pipeline.defs.sensors import (
     RETRY_GRACE,

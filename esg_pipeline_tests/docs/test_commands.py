@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from esg_pipeline.alerts.conditions import RULES, Condition
+from esg_pipeline.alerts.wording import WORDING
 from esg_pipeline.cli import main
 from esg_pipeline.ratings import ProcessingStatus, Reason
 from esg_pipeline.report.schema import REPORT_SCHEMA
@@ -114,10 +115,10 @@ def test_the_commands_of_the_guides_work(installation, tmp_path):
 def test_the_runbook_has_each_condition_with_its_commands():
     page = read(DOCS / "runbook.md")
     sections = dict(part.partition("\n")[::2] for part in page.split("\n### ")[1:])
-    conditions = {name: rule for name, rule in RULES.items() if name in sections}
-    assert [name for name in RULES if name not in sections] == ["delivery_note", "test"]
-    for name, rule in conditions.items():
-        for command in rule.commands:
+    conditions = {name: wording for name, wording in WORDING.items() if name in sections}
+    assert [name for name in WORDING if name not in sections] == ["delivery_note", "test"]
+    for name, wording in conditions.items():
+        for command in wording.commands:
             assert command.format(day=DATE) in sections[name], name
 
 

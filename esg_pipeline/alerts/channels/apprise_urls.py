@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from esg_pipeline.alerts.channels.channel import ChannelError, is_loopback
 from esg_pipeline.alerts.conditions import Audience, Severity
 from esg_pipeline.alerts.facts import one_line
-from esg_pipeline.alerts.message import PRODUCT, Message
+from esg_pipeline.alerts.message_layout import PRODUCT, Message
 from esg_pipeline.settings import Settings
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from esg_pipeline.alerts.conditions import Audience
 from esg_pipeline.alerts.facts import one_line
-from esg_pipeline.alerts.message import Message
+from esg_pipeline.alerts.message_layout import Message
 
 STEP_TIMEOUT_S = 10.0
 """How long one step (connect, one answer) of any channel may take."""

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from esg_pipeline.alerts.channels.channel import STEP_TIMEOUT_S, ChannelError, is_loopback, why
 from esg_pipeline.alerts.conditions import Audience
-from esg_pipeline.alerts.message import Message
+from esg_pipeline.alerts.message_layout import Message
 from esg_pipeline.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ import pagerduty
 
 from esg_pipeline.alerts.channels.channel import STEP_TIMEOUT_S, ChannelError, why
 from esg_pipeline.alerts.conditions import Audience
-from esg_pipeline.alerts.message import PRODUCT, Message
+from esg_pipeline.alerts.message_layout import PRODUCT, Message
 from esg_pipeline.settings import Settings
 
 HTTPS_PORT = 443

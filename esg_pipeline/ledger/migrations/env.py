@@ -5,8 +5,8 @@ It opens no connection, reads no configuration file and commits nothing itself.
 
 from alembic import context
 
-from esg_pipeline.ledger.schema import VERSION_TABLE
 from esg_pipeline.ledger.tables import metadata
+from esg_pipeline.ledger.upgrade import VERSION_TABLE
 
 context.configure(
     connection=context.config.attributes["connection"],

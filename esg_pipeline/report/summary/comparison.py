@@ -15,7 +15,13 @@ import pyarrow as pa
 
 from esg_pipeline.ratings import SCORE
 from esg_pipeline.report.summary.listing import AccountList, NamedAccount, list_accounts, with_names
-from esg_pipeline.report.summary.scores import OVERALL, as_frame, as_hundredths, as_polars, points
+from esg_pipeline.report.summary.score_arithmetic import (
+    OVERALL,
+    as_frame,
+    as_hundredths,
+    as_polars,
+    points,
+)
 
 MOVERS = 10
 

@@ -12,10 +12,11 @@ from typing import Any, cast
 import polars as pl
 import pyarrow as pa
 
+from esg_pipeline.failure_share import failure_share, is_too_much
 from esg_pipeline.ratings import RATINGS_SCHEMA, Focus, ProcessingStatus
 from esg_pipeline.report.summary.comparison import BaseDay, Comparison, NoBase, compare
 from esg_pipeline.report.summary.listing import LISTED, AccountList, list_accounts
-from esg_pipeline.report.summary.scores import (
+from esg_pipeline.report.summary.score_arithmetic import (
     OVERALL,
     SCORES,
     Bin,
@@ -46,12 +47,12 @@ class Totals:
     @property
     def failure_share(self) -> float:
         """Failed / all active accounts (docs/design.md#failure-share)."""
-        return self.failed / self.accounts if self.accounts else 0.0
+        return failure_share(self.failed, self.accounts)
 
     @property
     def is_over_threshold(self) -> bool:
         """Strictly more than the threshold failed (docs/design.md#failure-share)."""
-        return self.failure_share > self.failure_threshold
+        return is_too_much(self.failed, self.accounts, self.failure_threshold)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from esg_pipeline.report.summary.scores import OVERALL, SCORES, as_frame
+from esg_pipeline.report.summary.score_arithmetic import OVERALL, SCORES, as_frame
 
 SMALL_SCALE_POINTS = 10
 """A score up to here could be on a scale of 0 to 10 or 0 to 1."""

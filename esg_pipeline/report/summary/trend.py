@@ -17,7 +17,7 @@ from esg_pipeline.report.summary.charts import line_chart
 from esg_pipeline.report.summary.edition import EditionFacts
 from esg_pipeline.report.summary.figures import DayFigures
 from esg_pipeline.report.summary.pages import render
-from esg_pipeline.report.summary.scores import SCORES
+from esg_pipeline.report.summary.score_arithmetic import SCORES
 from esg_pipeline.report.summary.words import SCORE_WORDS, reason_words
 
 DAYS_SHOWN = 90

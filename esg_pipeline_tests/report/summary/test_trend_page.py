@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import pytest
 
 from esg_pipeline.report.summary import BaseDay, DayRow, day_figures, day_row, format_trend_html
-from esg_pipeline.report.summary.scores import SCORES
+from esg_pipeline.report.summary.score_arithmetic import SCORES
 from esg_pipeline_tests.report.summary.days import (
     BEFORE,
     DAY,

@@ -13,8 +13,8 @@ from sqlalchemy.exc import DBAPIError
 
 from esg_pipeline.ledger import Ledger, LedgerUnavailable
 from esg_pipeline.ledger.database import Database
-from esg_pipeline.ledger.schema import VERSION_TABLE
 from esg_pipeline.ledger.tables import metadata
+from esg_pipeline.ledger.upgrade import VERSION_TABLE
 from esg_pipeline_tests.ledger.runs import edit
 
 

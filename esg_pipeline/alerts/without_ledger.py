@@ -20,7 +20,7 @@ from esg_pipeline.alerts.channels import (
 from esg_pipeline.alerts.conditions import TEST, Condition
 from esg_pipeline.alerts.facts import AlertFacts
 from esg_pipeline.alerts.masking import mask, secret_values
-from esg_pipeline.alerts.message import compose
+from esg_pipeline.alerts.message_layout import compose
 from esg_pipeline.alerts.sender import SEND_TIMEOUT_S
 from esg_pipeline.settings import Settings
 

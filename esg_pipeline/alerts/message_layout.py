@@ -1,8 +1,8 @@
-"""What people read: an alert's facts as subject, plain text, HTML and PagerDuty details.
+"""How a message is laid out: words and facts as subject, plain text, HTML and PagerDuty details.
 
 What is wrong, since when, how bad, what the system does by itself, what a person can do, and the
-run. It only writes: no network, no ledger. Every text that is not our own is made neutral before
-it gets here (`facts`), and is escaped here.
+run; the words are in `wording`. It only writes: no network, no ledger. Every text that is not our
+own is made neutral before it gets here (`facts`), and is escaped here.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -12,9 +12,10 @@ from html import escape
 from typing import Literal
 from urllib.parse import quote
 
-from esg_pipeline.alerts.conditions import RULES, Audience, Condition, Rule, Severity
+from esg_pipeline.alerts.conditions import RULES, Audience, Condition, Severity
 from esg_pipeline.alerts.facts import AlertFacts, one_line
 from esg_pipeline.alerts.masking import mask
+from esg_pipeline.alerts.wording import WORDING, Wording
 from esg_pipeline.clock import CENTRAL
 
 Phase = Literal["raised", "resolved"]
@@ -71,20 +72,20 @@ def compose(
         dagster_url: Address of Dagster's UI, for the link.
         secrets: Covered wherever they would show (`masking.secret_values`).
     """
-    rule = RULES[condition]
+    wording = WORDING[condition]
     facts = facts.model_copy(update={"cause": mask(facts.cause, secrets)})
     lines = tuple(_how_bad(condition, facts))
     link = _run_link(dagster_url, facts.run_id)
-    headline = _headline(rule, phase, lines)
-    sections = _sections(day, rule, phase, facts, lines, link)
-    commands = [] if phase == "resolved" else [each.format(day=day) for each in rule.commands]
+    headline = _headline(wording, phase, lines)
+    sections = _sections(day, wording, phase, facts, lines, link)
+    commands = [] if phase == "resolved" else [each.format(day=day) for each in wording.commands]
     return Message(
         condition=condition,
         phase=phase,
         key=f"{PRODUCT}:{day}:{condition}",
         identity=f"{PRODUCT}.{day}.{condition}.{phase}.{occurrence}",
-        severity=rule.severity,
-        audiences=_audiences(condition, rule, facts),
+        severity=RULES[condition].severity,
+        audiences=_audiences(condition, facts),
         subject=one_line(f"[{PRODUCT}] {day} {condition}: {headline}"),
         text=_plain(headline, sections, commands),
         html=_html(headline, sections, commands, link),
@@ -93,25 +94,26 @@ def compose(
     )
 
 
-def _audiences(condition: str, rule: Rule, facts: AlertFacts) -> frozenset[Audience]:
+def _audiences(condition: str, facts: AlertFacts) -> frozenset[Audience]:
+    audiences = RULES[condition].audiences
     # A report that is there but incomplete concerns those who read it; a run that is late does not.
     if condition == Condition.DEADLINE_EXCEEDED and not facts.is_delivered:
-        return rule.audiences - {Audience.BUSINESS}
-    return rule.audiences
+        return audiences - {Audience.BUSINESS}
+    return audiences
 
 
-def _headline(rule: Rule, phase: Phase, lines: Sequence[tuple[str, str]]) -> str:
+def _headline(wording: Wording, phase: Phase, lines: Sequence[tuple[str, str]]) -> str:
     if phase == "resolved":
-        return f"Resolved: {rule.title}"
+        return f"Resolved: {wording.title}"
     if not lines:
-        return rule.title
+        return wording.title
     label, text = lines[0]
-    return f"{rule.title}; {label.lower()}: {text}"
+    return f"{wording.title}; {label.lower()}: {text}"
 
 
 def _sections(
     day: date,
-    rule: Rule,
+    wording: Wording,
     phase: Phase,
     facts: AlertFacts,
     lines: Sequence[tuple[str, str]],
@@ -119,22 +121,22 @@ def _sections(
 ) -> list[tuple[str, str]]:
     since = "At" if phase == "resolved" else "Since"
     sections = [
-        ("What", f"A later run of this date ended it. It was: {rule.meaning}")
+        ("What", f"A later run of this date ended it. It was: {wording.meaning}")
         if phase == "resolved"
-        else ("What", rule.meaning),
+        else ("What", wording.meaning),
         ("Date", f"{day}"),
         (since, both_times(facts.since)),
         *lines,
     ]
     if phase == "raised":
-        sections += [("By itself", rule.by_itself), ("You can", rule.advice)]
+        sections += [("By itself", wording.by_itself), ("You can", wording.advice)]
     run = link or facts.run_id
     return [*sections, ("Run", run)] if run else sections
 
 
 def _how_bad(condition: str, facts: AlertFacts) -> Iterable[tuple[str, str]]:
     if facts.cured:
-        yield "Cured", ", ".join(RULES[each].title for each in facts.cured)
+        yield "Cured", ", ".join(WORDING[each].title for each in facts.cured)
     if facts.failed is not None:
         yield "Failed", _failed(facts.failed, facts)
     if facts.mismatches is not None:

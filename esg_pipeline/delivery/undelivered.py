@@ -13,7 +13,7 @@ from typing import Any
 from esg_pipeline.delivery.folder import FolderPlace
 from esg_pipeline.delivery.layout import AGE_SUFFIX, SEALED_FACTS, UNDELIVERED, sealed_prefix
 from esg_pipeline.delivery.manifest import DeliveryFacts
-from esg_pipeline.delivery.registry import open_cipher
+from esg_pipeline.delivery.readers import open_cipher
 from esg_pipeline.delivery.store import Store
 from esg_pipeline.settings import Settings
 

@@ -16,6 +16,7 @@ from esg_pipeline.accounts import (
     read_with_patience,
 )
 from esg_pipeline.daily_run.claim import MATERIALIZE_ALL, DayHold, NotBegun
+from esg_pipeline.daily_run.list_release import release_or_hold
 from esg_pipeline.delivery import DeliveryInvalid, MissingFromStore, Store, open_signer
 from esg_pipeline.delivery.layout import accounts_name
 from esg_pipeline.delivery.parquet import from_parquet, to_parquet
@@ -26,10 +27,6 @@ log = logging.getLogger(__name__)
 
 SOURCE_PATIENCE = timedelta(minutes=30)
 """How long a scheduled run waits for an account source that is down (docs/faults.md#b3)."""
-
-
-class AccountListHeld(Exception):
-    """The list shrank too much; a named person must release it before any call is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +72,7 @@ def freeze_accounts(
     frozen = _frozen_list(hold, store)
     table = frozen if frozen is not None else _read_list(hold, source, on_wait)
     if frozen is None:
-        _hold_a_shrunken_list(hold, settings, table.num_rows, previous)
+        release_or_hold(hold, settings, table.num_rows, previous)
     sha256 = account_list_sha256(table)
     store.write(accounts_name(hold.day, hold.edition.number), to_parquet(table))
     hold.ledger.editions.set_accounts(hold.lease, hold.edition, count=table.num_rows, sha256=sha256)
@@ -129,28 +126,4 @@ def _read_list(hold: DayHold, source: AccountSource, on_wait: OnWait) -> pa.Tabl
     time_left = hold.window.calls_end_at - clock.now_utc()
     return read_with_patience(
         source, patience_s=min(patience, time_left).total_seconds(), on_wait=on_wait
-    )
-
-
-def _hold_a_shrunken_list(
-    hold: DayHold, settings: Settings, count: int, previous: tuple[date, int] | None
-) -> None:
-    if previous is None or count >= previous[1] * (1 - settings.accounts_max_drop):
-        return
-    facts = f"{count} active accounts, {previous[1]} on {previous[0]}"
-    if hold.request.by and hold.request.reason:
-        hold.ledger.audit.append(
-            hold.request.by,
-            "release_account_list",
-            day=hold.day,
-            edition=hold.edition.number,
-            outcome="released",
-            details={"reason": hold.request.reason, "count": count, "previous": previous[1]},
-        )
-        return
-    hold.ledger.editions.mark_held(hold.lease, hold.edition, facts)
-    raise AccountListHeld(
-        f"{hold.day}: held before any call: {facts}, a drop of more than "
-        f"{settings.accounts_max_drop:.0%} (ESG_ACCOUNTS_MAX_DROP). If the list is right, release "
-        f"it: esg-pipeline run --date {hold.day} --by NAME --reason TEXT"
     )

@@ -1,0 +1,55 @@
+"""An account list that shrank too much waits for a person, and a named person releases it.
+
+Before any call: a part of a list looks like a whole one, and the accounts it lacks would get no
+rating.
+"""
+
+from datetime import date
+
+from esg_pipeline.daily_run.claim import DayHold
+from esg_pipeline.settings import Settings
+
+
+class AccountListHeld(Exception):
+    """The list shrank too much; a named person must release it before any call is made."""
+
+
+def shrank_too_much(count: int, previous: tuple[date, int] | None, max_drop: float) -> bool:
+    """Whether the list lost more than the share `max_drop` of its accounts.
+
+    Args:
+        previous: Date and size of the list it is compared with, if any.
+    """
+    return previous is not None and count < previous[1] * (1 - max_drop)
+
+
+def release_or_hold(
+    hold: DayHold, settings: Settings, count: int, previous: tuple[date, int] | None
+) -> None:
+    """Let the list pass if it is long enough, or if the run was started by name and with a reason.
+
+    Args:
+        count: Accounts of the new list.
+
+    Raises:
+        AccountListHeld: it waits; the next run of the date reads the list again.
+    """
+    if previous is None or not shrank_too_much(count, previous, settings.accounts_max_drop):
+        return
+    facts = f"{count} active accounts, {previous[1]} on {previous[0]}"
+    if hold.request.by and hold.request.reason:
+        hold.ledger.audit.append(
+            hold.request.by,
+            "release_account_list",
+            day=hold.day,
+            edition=hold.edition.number,
+            outcome="released",
+            details={"reason": hold.request.reason, "count": count, "previous": previous[1]},
+        )
+        return
+    hold.ledger.editions.mark_held(hold.lease, hold.edition, facts)
+    raise AccountListHeld(
+        f"{hold.day}: held before any call: {facts}, a drop of more than "
+        f"{settings.accounts_max_drop:.0%} (ESG_ACCOUNTS_MAX_DROP). If the list is right, release "
+        f"it: esg-pipeline run --date {hold.day} --by NAME --reason TEXT"
+    )
