@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-export DAGSTER_HOME ?= $(CURDIR)/.dagster_home
+DEMO := DAGSTER_HOME=$(CURDIR)/.demo_home exec $(BIN)/esg-pipeline demo
 export DAGSTER_DISABLE_TELEMETRY := yes
 .DEFAULT_GOAL := help
 
@@ -24,11 +24,10 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	@touch $@
 
 demo: $(VENV)/.run  ## Start the simulated firm, rate its accounts, show the result
-	@$(BIN)/esg-pipeline demo
+	@$(DEMO)
 
-ui: $(VENV)/.run  ## Dagster's web page on the same instance as the demo
-	@mkdir -p $(DAGSTER_HOME) && cp -n dagster.yaml $(DAGSTER_HOME)/ || true
-	$(BIN)/dagster dev -w workspace.yaml
+ui: $(VENV)/.run  ## Dagster's page on the demo's world, until Ctrl-C; PORT=3100 chooses the port
+	@$(DEMO) --ui $(if $(PORT),--port $(PORT))
 
 fmt: $(VENV)/.dev  ## Format, and mend what the linter can mend
 	$(BIN)/ruff format .

@@ -25,6 +25,8 @@ from sqlalchemy.exc import ArgumentError
 
 PREFIX = "ESG_"
 DEFAULT_HOME = ".dagster_home"
+DEMO_FOLDER = "sandbox"
+"""The simulated firm's folder in the Dagster home of the demo. A home with it is no real run's."""
 ANSWER_FIELDS = (
     "status",
     "portfolio_id",
@@ -392,6 +394,13 @@ class Settings(BaseSettings):
             SettingsError: naming each missing setting.
         """
         problems = []
+        firm = self.home.absolute() / DEMO_FOLDER
+        url = self.accounts_url.get_secret_value() if self.accounts_url else ""
+        if firm.is_dir() and str(firm) not in url:
+            problems.append(
+                f"DAGSTER_HOME: {self.home} holds the demo's invented reports; set another folder "
+                "for real accounts, or delete this one"
+            )
         if self.accounts_url is None:
             problems.append(
                 "ESG_ACCOUNTS_URL: missing; say where the active accounts are, for example "

@@ -4,6 +4,9 @@ A command says what happened and what to do, in that order; a stack trace never 
 Nothing is decided here that the job decides for itself. Contract: docs/design.md#command-line.
 """
 
+import io
+import sys
+
 import click
 
 from esg_pipeline import __version__
@@ -27,6 +30,9 @@ def main() -> None:
     Exit codes: 0 delivered; 1 failed or held, nothing new delivered; 2 usage or settings;
     3 delivered, but more than the threshold failed; 4 another run holds this date.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that the terminal's encoding does not have must not end a command.
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 for command in (

@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import click
 from esg_pipeline import clock
 from esg_pipeline.settings import (
     DEFAULT_HOME,
+    DEMO_FOLDER,
     Settings,
     SettingsError,
     load_settings,
@@ -24,6 +26,9 @@ from esg_pipeline.settings import (
 
 if TYPE_CHECKING:
     from esg_pipeline.ledger import Ledger
+
+
+DEMO_HOME = ".demo_home"
 
 
 class ExitCode(IntEnum):
@@ -61,6 +66,28 @@ def prepare_home() -> Path:
         end(ExitCode.USAGE, f"DAGSTER_HOME: {home} cannot be used: {error.strerror}")
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
+    return home
+
+
+def prepare_demo_home() -> Path:
+    """Make sure that there is a Dagster home for the simulated firm, which no real run shares.
+
+    A `.env` is not asked for it: it may be a real installation's.
+    """
+    given = os.environ.get("DAGSTER_HOME")
+    home = Path(given or DEMO_HOME).absolute()
+    is_demo = (home / DEMO_FOLDER).is_dir()
+    if not is_demo and home.is_dir() and {each.name for each in home.iterdir()} - {"dagster.yaml"}:
+        end(
+            ExitCode.USAGE,
+            f"DAGSTER_HOME: {home} is in use, and invented reports would come beside real ones. "
+            f"Unset it, or name a new folder.",
+        )
+    if not given:
+        click.echo(f"DAGSTER_HOME is not set: using {home}", err=True)
+    os.environ["DAGSTER_HOME"] = str(home)
+    prepare_home()
+    (home / DEMO_FOLDER).mkdir(exist_ok=True)
     return home
 
 
@@ -108,6 +135,14 @@ def today() -> date:
 date_option = click.option(
     "--date", "day", type=BusinessDate(), default=today, help="Business date; default today."
 )
+
+
+def command_as_called() -> str:
+    """How this command line was started, to be typed again."""
+    called = sys.argv[0]
+    if Path(called).name == "__main__.py":
+        return f"{sys.executable} -m esg_pipeline"
+    return "esg-pipeline" if shutil.which("esg-pipeline") == called else called
 
 
 def login_name() -> str:

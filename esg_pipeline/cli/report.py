@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -168,12 +169,7 @@ def history(out: Path, by: str) -> None:
 
 def print_rows(content: bytes, rows: int) -> None:
     """Print the first rows of a report as a table."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from esg_pipeline.cli.tables import print_table
 
     lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
-    table = Table(*next(lines))
-    for _, line in zip(range(rows), lines, strict=False):
-        table.add_row(*(Text(visible(cell)) for cell in line))
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160).print(table)
+    print_table([[visible(cell) for cell in line] for line in islice(lines, rows + 1)])

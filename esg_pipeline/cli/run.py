@@ -127,7 +127,7 @@ def _submit(day: date, asked: dict[str, Any]) -> None:
     if launched.returncode:
         lines = [line for line in launched.stderr.splitlines() if line.strip()[:1] not in ("", "(")]
         end(ExitCode.FAILED, f"{day}: the run could not be queued: {(lines or ['no message'])[-1]}")
-    click.echo(f"{day}: queued. The Dagster daemon starts it; `make ui` shows it.")
+    click.echo(f"{day}: queued. The Dagster daemon starts it; Dagster's page shows it.")
     for problem in silent_daemons(time.time()):
         click.echo(f"It waits: {problem}", err=True)
 
@@ -151,7 +151,7 @@ def run_here(settings: Settings, day: date, asked: dict[str, Any]) -> ExitCode:
     job = defs.resolve_job_def("daily_esg_ratings")
     try:
         with _opened_instance() as instance:
-            with show_progress():
+            with show_progress(Path(os.environ["DAGSTER_HOME"]) / "stderr.log"):
                 result = job.execute_in_process(
                     run_config=_run_config(asked) | quiet,
                     instance=instance,
@@ -171,7 +171,8 @@ def run_here(settings: Settings, day: date, asked: dict[str, Any]) -> ExitCode:
     click.echo(_why(result), err=True)
     if outcome == "SettingsError":
         return ExitCode.USAGE
-    click.echo(f"Dagster run {result.run_id} has the details: `make ui`.", err=True)
+    page = f"{settings.dagster_url}/runs/" if settings.dagster_url else "Dagster run "
+    click.echo(f"Details: {page}{result.run_id}", err=True)
     if _has_delivered(settings, day, result.run_id):
         click.echo("The report itself is delivered:", err=True)
         return _say_delivered(settings, day)
@@ -222,7 +223,8 @@ def _say_delivered(settings: Settings, day: date) -> ExitCode:
 
     with opened_ledger(settings) as ledger:
         edition = ledger.editions.newest_delivered(day)
-        alerts = [each.condition for each in ledger.outbox.open_alerts() if each.day == day]
+        alerts = {each.condition for each in ledger.outbox.open_alerts() if each.day == day}
+    alerts -= {"recovered"}
     if edition is None:
         end(ExitCode.FAILED, f"{day}: the run ended, but no edition is delivered")
     successful, partial, failed = edition.successful or 0, edition.partial or 0, edition.failed or 0

@@ -1,8 +1,11 @@
 """`esg-pipeline sandbox`: the simulated firm in the foreground."""
 
+import shlex
+
 import click
 
-from esg_pipeline.cli.home import ExitCode, end, prepare_home
+from esg_pipeline.cli.home import ExitCode, command_as_called, end, prepare_demo_home
+from esg_pipeline.settings import DEMO_FOLDER
 
 
 @click.command()
@@ -23,18 +26,19 @@ def sandbox(
 ) -> None:
     """Start the simulated firm: accounts in SQLite and an ESG API that can misbehave.
 
-    It prints the settings with which a run finds it, and serves until Ctrl-C.
+    It prints the settings with which a run finds it, and serves until Ctrl-C. Works in
+    DAGSTER_HOME, default .demo_home/, which must not be a real run's.
     """
     from esg_pipeline.sandbox import Announcement, Behaviour, read_fault_options, serve
 
-    folder = prepare_home() / "sandbox"
-    folder.mkdir(exist_ok=True)
+    home = prepare_demo_home()
+    folder = home / DEMO_FOLDER
 
     def say(firm: Announcement) -> None:
         click.echo("# The simulated firm is up. In another terminal, in this folder:")
-        for name, value in firm.env().items():
-            click.echo(f"export {name}='{value}'")
-        click.echo("esg-pipeline run")
+        for name, value in {"DAGSTER_HOME": str(home), **firm.env()}.items():
+            click.echo(f"export {name}={shlex.quote(value)}")
+        click.echo(f"{command_as_called()} run")
 
     try:
         behaviour = Behaviour(

@@ -1,6 +1,5 @@
 """`esg-pipeline status`: today and the last 14 days on one screen."""
 
-import sys
 from collections.abc import Collection
 from datetime import date, timedelta
 
@@ -10,6 +9,9 @@ from esg_pipeline import clock
 from esg_pipeline.cli.home import opened_ledger, settings_or_exit, today
 
 DAYS = 14
+HEAD: tuple[str, ...] = (
+    *("Date", "Edition", "State", "Successful", "Partial", "Failed", "Delivered (CT)", "Seconds"),
+)
 
 
 def _since_the_first(days: Collection[date]) -> set[date]:
@@ -21,8 +23,7 @@ def _since_the_first(days: Collection[date]) -> set[date]:
 @click.command()
 def status() -> None:
     """Show today and the last 14 days: editions, counts, duration, open alerts."""
-    from rich.console import Console
-    from rich.table import Table
+    from esg_pipeline.cli.tables import print_table
 
     settings = settings_or_exit()
     with opened_ledger(settings) as ledger:
@@ -34,18 +35,16 @@ def status() -> None:
             if edition.previous and (newest := ledger.editions.newest_delivered(day))
         }
         alerts = [each for each in ledger.outbox.open_alerts() if each.condition != "recovered"]
-    console = Console(width=None if sys.stdout.isatty() else 120)
     if holder is None:
-        console.print(f"{today()}: no run is at work")
+        click.echo(f"{today()}: no run is at work")
     elif holder.is_dead:
-        console.print(f"{today()}: no run is at work; the last one died: {holder}", markup=False)
+        click.echo(f"{today()}: no run is at work; the last one died: {holder}")
     else:
-        console.print(f"{today()}: at work: {holder}", markup=False)
-    table = Table("Date", "Edition", "State", "Successful", "Partial", "Failed", "Delivered (CT)")
-    table.add_column("Seconds", justify="right")
+        click.echo(f"{today()}: at work: {holder}")
+    lines = [HEAD]
     for day in sorted(days.keys() | _since_the_first(days), reverse=True):
         if (edition := days.get(day)) is None:
-            table.add_row(str(day), "", "nothing")
+            lines.append((str(day), "", "nothing", *[""] * 5))
             continue
         state = edition.state.value
         if edition.delivered_at is None and day in readers_have:
@@ -53,7 +52,7 @@ def status() -> None:
             edition = readers_have[day]
         delivered = edition.delivered_at
         counts = (edition.successful, edition.partial, edition.failed)
-        table.add_row(
+        line = (
             str(day),
             str(edition.number),
             state,
@@ -61,7 +60,8 @@ def status() -> None:
             f"{delivered.astimezone(clock.CENTRAL):%Y-%m-%d %H:%M:%S}" if delivered else "",
             f"{edition.duration_s:.0f}" if edition.duration_s is not None else "",
         )
-    console.print(table)
+        lines.append(line)
+    print_table(lines)
     for alert in alerts:
         since = f"{alert.raised_at.astimezone(clock.CENTRAL):%Y-%m-%d %H:%M:%S} CT"
-        console.print(f"open alert: {alert.day} {alert.condition}, since {since}")
+        click.echo(f"open alert: {alert.day} {alert.condition}, since {since}")
