@@ -6,7 +6,7 @@ DEMO := DAGSTER_HOME=$(CURDIR)/.demo_home exec $(BIN)/esg-pipeline demo
 export DAGSTER_DISABLE_TELEMETRY := yes
 .DEFAULT_GOAL := help
 
-.PHONY: help demo ui fmt test mutants lint lock docs wheel image bench clean
+.PHONY: help demo ui fmt test test-fast mutants lint lock docs wheel image bench clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,9 +39,12 @@ lint: $(VENV)/.dev  ## Format, lint, types, no secrets
 	$(BIN)/mypy
 	.ci/secrets
 
-test: lint  ## Lint, types and all tests
-	$(BIN)/python -m pytest -m "not alone"
-	$(BIN)/python -m pytest -m alone -n 0
+test: lint  ## Lint, types and all tests; TESTS=pattern: only those whose name matches
+	$(BIN)/python -m pytest $(if $(TESTS),-k "$(TESTS)",-m "not alone")
+	$(if $(TESTS),,$(BIN)/python -m pytest -m alone -n 0)
+
+test-fast: $(VENV)/.dev  ## The tests that start no process and no server
+	$(BIN)/python -m pytest -m "not servers" $(if $(TESTS),-k "$(TESTS)")
 
 mutants: $(VENV)/.dev  ## Change one room in small ways, list what no test notices: make mutants ROOM=accounts
 	@esg_pipeline_tests/mutants/run.sh "$(ROOM)" "$(FILE)" "$(TESTS)"

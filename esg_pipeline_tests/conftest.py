@@ -1,7 +1,8 @@
-"""Servers that several stages' tests share."""
+"""Servers that several stages' tests share, each started once for all of them."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -9,25 +10,40 @@ from hypothesis import settings
 from esg_pipeline_tests.servers.postgres import Postgres, run_postgres
 from esg_pipeline_tests.servers.receivers import Receivers, start_receivers
 
+if TYPE_CHECKING:
+    from esg_pipeline_tests.servers.seaweedfs import SeaweedFS
+
+pytest_plugins = ["esg_pipeline_tests.lanes"]
+
 settings.register_profile("untimed", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A real PostgreSQL, started once for all tests that ask for it."""
+def postgres(servers: None) -> Iterator[Postgres]:
+    """A real PostgreSQL."""
     with run_postgres() as server:
         yield server
 
 
 @pytest.fixture
-def postgres_url(postgres) -> str:
+def postgres_url(postgres: Postgres) -> str:
     """The URL of a new, empty database."""
     return postgres.new_database()
 
 
+@pytest.fixture(scope="session")
+def seaweedfs(servers: None) -> Iterator["SeaweedFS"]:
+    """A real S3 server."""
+    # Its KMS takes seconds to import, which tests without it need not wait for.
+    from esg_pipeline_tests.servers.seaweedfs import run_seaweedfs  # noqa: PLC0415
+
+    with run_seaweedfs() as server:
+        yield server
+
+
 @pytest.fixture
-def receivers(tmp_path: Path) -> Iterator[Receivers]:
+def receivers(servers: None, tmp_path: Path) -> Iterator[Receivers]:
     """Mail, PagerDuty and webhook servers that count what reaches people."""
     with start_receivers(tmp_path) as receivers:
         yield receivers

@@ -8,6 +8,8 @@ import pytest
 from esg_pipeline.accounts import AccountSourceError
 from esg_pipeline.accounts.sql import SqlAccounts
 
+pytestmark = pytest.mark.servers
+
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:

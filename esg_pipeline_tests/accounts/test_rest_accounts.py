@@ -240,6 +240,7 @@ def test_many_slow_pages_hang_neither_the_run_nor_the_check(
         )
 
 
+@pytest.mark.servers
 def test_a_service_that_is_down_may_be_asked_later() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -251,6 +252,7 @@ def test_a_service_that_is_down_may_be_asked_later() -> None:
     assert error.retryable
 
 
+@pytest.mark.servers
 def test_a_certificate_of_an_unknown_authority_is_refused() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)

@@ -38,19 +38,19 @@ def _loaded_apprise() -> None:
 
 
 @pytest.fixture
-def mail(authority) -> Iterator[MailServer]:
+def mail(servers, authority) -> Iterator[MailServer]:
     with MailServer(tls=authority) as server:
         yield server
 
 
 @pytest.fixture
-def pagerduty(authority) -> Iterator[PagerDutyServer]:
+def pagerduty(servers, authority) -> Iterator[PagerDutyServer]:
     with PagerDutyServer(authority) as server:
         yield server
 
 
 @pytest.fixture
-def webhook() -> Iterator[WebhookServer]:
+def webhook(servers: None) -> Iterator[WebhookServer]:
     with WebhookServer() as server:
         yield server
 

@@ -65,22 +65,26 @@ class TestEmail:
         assert engineers.recipients == ("dev@firm.example", "oncall@firm.example")
         assert business.recipients == ("desk@firm.example",)
 
+    @pytest.mark.servers
     def test_smtps_is_encrypted_from_the_first_byte(self, authority, make_settings):
         with MailServer(tls=authority, implicit_tls=True, login=False) as server:
             only(open_channels(make_settings(server))).send(message())
             assert server.wait_for(1)[0].over_tls
 
+    @pytest.mark.servers
     def test_a_certificate_of_a_stranger_is_refused(self, make_settings):
         with MailServer(tls=trustme.CA()) as server:
             text = refusal(only(open_channels(make_settings(server))))
         assert "certificate is not trusted" in text and "SSL_CERT_FILE" in text
         assert server.offered == 0
 
+    @pytest.mark.servers
     def test_a_certificate_for_another_host_is_refused(self, authority, make_settings):
         with MailServer(tls=authority, certificate_for="mail.elsewhere.example") as server:
             assert "not trusted" in refusal(only(open_channels(make_settings(server))))
         assert server.offered == 0
 
+    @pytest.mark.servers
     def test_a_server_elsewhere_without_starttls_gets_neither_mail_nor_password(
         self, make_settings, monkeypatch
     ):
@@ -98,6 +102,7 @@ class TestEmail:
         assert "offers no STARTTLS" in text
         assert server.offered == 0
 
+    @pytest.mark.servers
     def test_a_relay_on_this_machine_may_be_without_tls(self, make_settings):
         with MailServer(login=False) as server:
             only(open_channels(make_settings(server))).send(message())
@@ -127,6 +132,7 @@ class TestEmail:
         settings = make_settings(mail, alert_email_dev="dev@firm.example", alert_email_business="")
         assert "refused all recipients (550)" in refusal(only(open_channels(settings)))
 
+    @pytest.mark.servers
     @pytest.mark.usefixtures("impatient")
     def test_a_server_that_hangs_is_left_in_time(self, make_settings):
         with SilentServer() as server:
@@ -137,6 +143,7 @@ class TestEmail:
         mail.stop()
         assert "Connection refused" in refusal(only(open_channels(make_settings(mail))))
 
+    @pytest.mark.servers
     def test_a_bad_goodbye_after_the_mail_was_taken_is_no_error(self, make_settings):
         with OddFarewell() as server:
             url = f"smtp://127.0.0.1:{server.port}"
@@ -183,6 +190,7 @@ class TestPagerDuty:
         assert "no answer" in text
         assert pagerduty.attempts == 1
 
+    @pytest.mark.servers
     def test_http_away_from_loopback_is_refused_before_the_key_leaves(self, make_settings):
         with pytest.raises(ValidationError, match="http:// is only allowed for loopback"):
             make_settings(
@@ -257,6 +265,7 @@ class TestApprise:
         with pytest.raises(ChannelError, match="ESG_ALERT_URLS"):
             channel.check()
 
+    @pytest.mark.servers
     def test_a_redirect_is_not_followed(self, make_settings):
         with WebhookServer() as elsewhere, WebhookServer(status=307) as server:
             server.location = f"http://127.0.0.1:{elsewhere.port}/"

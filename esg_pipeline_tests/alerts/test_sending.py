@@ -219,6 +219,7 @@ class TestAHangingReceiver:
             assert send_due(raised, settings, LATER, wait_s=1).hanging == ["email"]
             assert hanging.connections == 1
 
+    @pytest.mark.servers
     def test_does_not_keep_the_process_from_ending(self, start, raised, make_settings):
         with SilentServer(drip=True) as hanging, SilentServer() as silent:
             settings = make_settings(

@@ -75,6 +75,7 @@ def test_an_alert_goes_out_when_the_ledger_is_away(mail, pagerduty, make_setting
     assert len({each.message["Message-ID"] for each in mail.received}) == 1
 
 
+@pytest.mark.servers
 def test_no_result_shows_a_secret(make_settings):
     settings = make_settings(
         smtp_url=f"smtp://pipeline:{PASSWORD}@127.0.0.1:1",

@@ -53,7 +53,7 @@ def hold(ledger, settings, time_machine) -> Iterator[DayHold]:
 
 
 @pytest.fixture
-def receivers(tmp_path, monkeypatch) -> Iterator[Receivers]:
+def receivers(servers, tmp_path, monkeypatch) -> Iterator[Receivers]:
     with start_receivers(tmp_path) as receivers:
         for name, value in receivers.env().items():
             monkeypatch.setenv(name, value)

@@ -38,7 +38,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 @pytest.fixture(scope="module")
-def firm(tmp_path_factory) -> Iterator[Sandbox]:
+def firm(servers, tmp_path_factory) -> Iterator[Sandbox]:
     with start_sandbox(tmp_path_factory.mktemp("firm"), accounts=ACCOUNTS) as sandbox:
         yield sandbox
 

@@ -53,7 +53,7 @@ TODAY = str(DAY)
 
 
 @pytest.fixture(scope="module")
-def shared_firm(tmp_path_factory) -> Iterator[Sandbox]:
+def shared_firm(servers, tmp_path_factory) -> Iterator[Sandbox]:
     with start_sandbox(tmp_path_factory.mktemp("firm"), accounts=ACCOUNTS) as sandbox:
         yield sandbox
 

@@ -12,7 +12,6 @@ from esg_pipeline_tests.delivery.s3_fixtures import (  # noqa: F401 - fixtures
     prefix,
     proxy,
     s3_environment,
-    seaweedfs,
 )
 
 

@@ -1,4 +1,4 @@
-"""Fixtures of the S3 tests: a SeaweedFS for the module, and a prefix of its own for each test."""
+"""Fixtures of the S3 tests: the environment of the pipeline, a prefix for each test."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -9,17 +9,11 @@ import pytest
 from esg_pipeline.delivery import Store, open_store
 from esg_pipeline.settings import Settings
 from esg_pipeline_tests.servers.faulty_proxy import FaultyProxy, run_faulty_proxy
-from esg_pipeline_tests.servers.seaweedfs import BUCKET, SeaweedFS, run_seaweedfs
+from esg_pipeline_tests.servers.seaweedfs import BUCKET, SeaweedFS
 
 _numbers = itertools.count(1)
 
 OpenS3 = Callable[..., Store]
-
-
-@pytest.fixture(scope="session")
-def seaweedfs() -> Iterator[SeaweedFS]:
-    with run_seaweedfs() as server:
-        yield server
 
 
 @pytest.fixture

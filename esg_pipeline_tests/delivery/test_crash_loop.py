@@ -29,9 +29,8 @@ from esg_pipeline_tests.delivery import deliverer
 from esg_pipeline_tests.delivery.deliverer import REFUSED
 from esg_pipeline_tests.delivery.reports import CANARY, DAY, REPOSITORY, deliver_day, report_files
 from esg_pipeline_tests.delivery.test_folder_delivery import tree
-from esg_pipeline_tests.servers import needs
 
-pytestmark = needs("strace")
+pytestmark = [pytest.mark.servers, pytest.mark.needs("strace")]
 
 CALLS = "write,fsync,rename,link,unlink,mkdir,fchmod"
 REPORT = "FirmESGRatings_20261124.csv"

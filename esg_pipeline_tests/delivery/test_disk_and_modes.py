@@ -7,12 +7,14 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 from esg_pipeline_tests.delivery import on_a_full_disk
 from esg_pipeline_tests.delivery.reports import REPOSITORY, deliver_day
-from esg_pipeline_tests.servers import needs
 
 
-@needs("unshare", root=True)
+@pytest.mark.servers
+@pytest.mark.needs("mount rights")
 def test_a_full_disk_is_one_clear_line_and_a_rerun_with_space_finishes(tmp_path):
     done = subprocess.run(
         ["unshare", "-m", sys.executable, "-m", on_a_full_disk.__name__, tmp_path / "home"],

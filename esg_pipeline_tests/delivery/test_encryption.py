@@ -8,7 +8,6 @@ import pytest
 from esg_pipeline.delivery import DeliveryInvalid, open_store
 from esg_pipeline.settings import Settings, SettingsError
 from esg_pipeline_tests.delivery.reports import deliver_day, report_files
-from esg_pipeline_tests.servers import needs
 
 
 def age_keygen(path: Path) -> str:
@@ -25,7 +24,8 @@ def age_decrypt(key: Path, file: Path) -> bytes:
     ).stdout
 
 
-@needs("age", "age-keygen")
+@pytest.mark.servers
+@pytest.mark.needs("age", "age-keygen")
 def test_every_reader_and_the_pipeline_itself_open_the_file_with_age(home, signer, tmp_path):
     readers = [tmp_path / "anna.txt", tmp_path / "ben.txt"]
     keys = " ".join(age_keygen(path) for path in readers)
@@ -36,7 +36,8 @@ def test_every_reader_and_the_pipeline_itself_open_the_file_with_age(home, signe
         assert age_decrypt(key, file) == report_files()[".csv"]
 
 
-@needs("age", "age-keygen")
+@pytest.mark.servers
+@pytest.mark.needs("age", "age-keygen")
 def test_someone_who_is_not_a_reader_opens_nothing(store, signer, folder, tmp_path):
     deliver_day(store, signer)
     age_keygen(tmp_path / "eve.txt")
@@ -44,7 +45,8 @@ def test_someone_who_is_not_a_reader_opens_nothing(store, signer, folder, tmp_pa
         age_decrypt(tmp_path / "eve.txt", folder / "FirmESGRatings_20261124.csv.age")
 
 
-@needs("age", "age-keygen")
+@pytest.mark.servers
+@pytest.mark.needs("age", "age-keygen")
 def test_we_open_what_the_age_tool_wrote_for_the_identity_of_the_settings(home, tmp_path):
     key = tmp_path / "pipeline.txt"
     public = age_keygen(key)

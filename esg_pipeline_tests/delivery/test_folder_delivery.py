@@ -33,7 +33,6 @@ from esg_pipeline_tests.delivery.reports import (
     facts,
     report_files,
 )
-from esg_pipeline_tests.servers import needs
 
 REPORT = "FirmESGRatings_20261124.csv"
 MANIFEST = "FirmESGRatings_20261124_manifest.json"
@@ -115,7 +114,7 @@ def test_a_strict_or_a_lax_umask_changes_nothing(store, signer, folder):
         assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o640}
 
 
-@needs(root=True)  # to be a member of any group
+@pytest.mark.needs("root")  # to be a member of any group
 def test_the_group_of_the_settings_owns_what_is_delivered(home, signer):
     settings = Settings(_env_file=None, DAGSTER_HOME=home, store_group="games")
     deliver_day(open_store(settings), signer)

@@ -37,6 +37,7 @@ def test_keys_are_private_and_the_same_ones_are_used_again(settings, home):
     }
 
 
+@pytest.mark.servers
 def test_two_processes_that_make_keys_at_once_agree(tmp_path):
     def start() -> subprocess.Popen[str]:
         return subprocess.Popen(

@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from esg_pipeline_tests.delivery.test_crash_loop import Deliverer, start_home
-from esg_pipeline_tests.servers import needs
 
-pytestmark = needs("strace")
+pytestmark = [pytest.mark.servers, pytest.mark.needs("strace")]
 
 READERS = {
     "FirmESGRatings_20261124.csv.age",

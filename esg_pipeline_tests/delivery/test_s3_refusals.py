@@ -105,7 +105,7 @@ def test_a_url_without_a_bucket_is_a_settings_error(open_s3):
 
 
 @pytest.fixture
-def moto_store(home, monkeypatch):
+def moto_store(servers, home, monkeypatch):
     """A store on moto behind a proxy: moto checks no signature, so that requests can be changed."""
     with run_moto() as endpoint, run_faulty_proxy(endpoint) as proxy:
         environment = {

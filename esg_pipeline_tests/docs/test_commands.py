@@ -27,7 +27,7 @@ RUN_FOR_REAL = ("doctor", "status", "report", "legal-hold", "purge", "audit")
 
 
 @pytest.fixture
-def installation(tmp_path: Path) -> Iterator[None]:
+def installation(servers: None, tmp_path: Path) -> Iterator[None]:
     """The environment of a person at an installation with a simulated firm, in an empty folder."""
     before, folder = dict(os.environ), Path.cwd()
     with start_sandbox(tmp_path / "firm", accounts=12, retired=0) as firm:

@@ -10,10 +10,10 @@ from esg_pipeline.delivery import open_store
 from esg_pipeline.delivery.s3 import PART_SIZE_BYTES
 from esg_pipeline.settings import Settings
 from esg_pipeline_tests.docs.pages import ROOT
-from esg_pipeline_tests.servers.seaweedfs import BUCKET, SeaweedFS
+from esg_pipeline_tests.servers.seaweedfs import SeaweedFS
 
 FOLDER = ROOT / "deploy" / "s3"
-PREFIX = "esg"
+BUCKET, PREFIX = "deployed", "esg"
 
 
 def filled_in(name: str, key_id: str) -> dict:
@@ -24,8 +24,13 @@ def filled_in(name: str, key_id: str) -> dict:
     return json.loads(text)
 
 
+@pytest.fixture(scope="module")
+def made_bucket(seaweedfs: SeaweedFS) -> None:
+    seaweedfs.client().create_bucket(Bucket=BUCKET)
+
+
 @pytest.fixture
-def bucket(seaweedfs: SeaweedFS, monkeypatch):
+def bucket(seaweedfs: SeaweedFS, made_bucket: None, monkeypatch):
     """The bucket with default encryption, lifecycle and policy; a client with all rights."""
     for name, value in seaweedfs.environment().items():
         monkeypatch.setenv(name, value)

@@ -16,11 +16,9 @@ from dagster._core.instance.ref import InstanceRef
 from esg_pipeline import clock
 from esg_pipeline.ledger import Ledger, LedgerUnavailable
 from esg_pipeline_tests.docs.pages import DOCS, ROOT, block_with
-from esg_pipeline_tests.servers import needs
 
 SYSTEMD, KUBERNETES = ROOT / "deploy" / "systemd", ROOT / "deploy" / "kubernetes"
 DAY = date(2026, 3, 10)
-needs_systemd = needs("systemd-analyze")
 
 
 # ---- systemd
@@ -43,7 +41,8 @@ def system(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@needs_systemd
+@pytest.mark.servers
+@pytest.mark.needs("systemd-analyze")
 def test_systemd_accepts_the_units(system):
     names = [unit.name for unit in [*SYSTEMD.glob("*.service"), *SYSTEMD.glob("*.timer")]]
     assert len(names) == 4
@@ -56,7 +55,8 @@ def test_systemd_accepts_the_units(system):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@needs_systemd
+@pytest.mark.servers
+@pytest.mark.needs("systemd-analyze")
 @pytest.mark.parametrize("day", ["2026-03-08", "2026-03-10", "2026-11-01"])
 def test_the_timer_looks_every_five_minutes_from_0510_to_0910_central(day):
     """On both days of change too."""

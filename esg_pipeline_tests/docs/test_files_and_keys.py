@@ -83,7 +83,7 @@ class Installation:
 
 
 @pytest.fixture
-def installation(tmp_path: Path) -> Installation:
+def installation(servers: None, tmp_path: Path) -> Installation:
     installed = Installation(tmp_path / "home")
     deliver(
         open_store(installed.settings),
@@ -96,6 +96,7 @@ def installation(tmp_path: Path) -> Installation:
     return installed
 
 
+@pytest.mark.needs("age")
 def test_a_reader_opens_the_report_with_age_and_finds_the_sha256_of_the_manifest(
     installation, tmp_path
 ):
@@ -110,6 +111,7 @@ def test_a_reader_opens_the_report_with_age_and_finds_the_sha256_of_the_manifest
     assert printed.split()[0] == manifest["files"][0]["sha256"]
 
 
+@pytest.mark.needs("openssl")
 def test_the_signature_is_checked_without_our_program(installation, tmp_path):
     shutil.copy(installation.store / MANIFEST, tmp_path)
     shutil.copy(installation.keys / "manifest_signing_key.pub.pem", tmp_path)
@@ -121,6 +123,7 @@ def test_the_signature_is_checked_without_our_program(installation, tmp_path):
         installation.shell(script, tmp_path)
 
 
+@pytest.mark.needs("age-keygen")
 def test_after_a_rotation_the_new_identity_is_written_for_and_the_old_one_still_opens(
     installation, tmp_path
 ):
@@ -146,6 +149,7 @@ def test_after_a_rotation_of_the_signing_key_old_manifests_are_trusted(installat
     assert installation.verified() == 1
 
 
+@pytest.mark.needs("age-keygen", "openssl")
 @pytest.mark.parametrize(
     "page", [ADMIN, ROOT / "deploy/kubernetes/README.md"], ids=["guide", "k8s"]
 )
@@ -173,6 +177,7 @@ def test_a_damaged_report_is_redelivered_from_its_edition(installation, tmp_path
     assert installation.verified() == 1
 
 
+@pytest.mark.needs("age")
 def test_the_sealed_copy_is_opened_as_the_runbook_says(installation, tmp_path):
     seal_locally(installation.settings, {".csv": CONTENT}, FACTS)
     installation.shell(block_with(RUNBOOK, "/undelivered/20260310/0001/.csv.age"), tmp_path)

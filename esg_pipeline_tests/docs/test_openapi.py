@@ -36,7 +36,7 @@ STATUSES = (400, 401, 403, 404, 408, 422, 429, 500, 502, 503, 504)
 
 
 @pytest.fixture(scope="module")
-def firm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, str]]:
+def firm(servers: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, str]]:
     folder = tmp_path_factory.mktemp("firm")
     with start_sandbox(folder, accounts=40, retired=0) as sandbox:
         yield sandbox, str(folder / "accounts.db")
@@ -187,6 +187,7 @@ def test_another_vendors_contract_needs_only_the_settings_of_the_guide():
     assert settings.api_throttle_statuses == (429, 503)
 
 
+@pytest.mark.servers
 def test_what_goes_to_the_account_system_and_comes_back_is_in_the_document():
     with AccountsService() as service:
         service.page_limit = 2

@@ -90,7 +90,7 @@ class Delivered:
 
 
 @pytest.fixture(scope="module")
-def delivered(tmp_path_factory) -> Delivered:
+def delivered(servers, tmp_path_factory) -> Delivered:
     """Three dates: delivered by the job, and fetched by the commands of the page."""
     folder = tmp_path_factory.mktemp("bi")
     calls: dict[date, int] = {}

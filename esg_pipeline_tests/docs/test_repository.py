@@ -1,6 +1,5 @@
 """What stands around the code agrees with it: version, changelog, make, workflows, secret scan."""
 
-import importlib.util
 import json
 import os
 import re
@@ -38,6 +37,7 @@ def test_a_section_of_the_changelog_is_a_version_and_its_date(section):
     assert re.fullmatch(r"\d+\.\d+\.\d+ - \d{4}-\d{2}-\d{2}", section)
 
 
+@pytest.mark.servers
 def test_make_alone_lists_every_target_with_what_it_does():
     listed = subprocess.run(
         ["make", "-C", ROOT, "--no-print-directory"], capture_output=True, text=True, check=True
@@ -109,6 +109,7 @@ def test_every_path_with_an_owner_exists():
         assert (ROOT / path.strip("/")).exists(), path
 
 
+@pytest.mark.servers
 def test_the_notes_of_a_release_are_the_changelogs_section_of_its_version():
     notes = script(".ci/changelog")
     assert notes.returncode == 0
@@ -121,9 +122,8 @@ def test_the_notes_of_a_release_are_the_changelogs_section_of_its_version():
     assert "99.0.0" in missing.stderr
 
 
+@pytest.mark.servers
 def test_a_secret_is_found_before_it_is_committed_and_is_not_shown(tmp_path):
-    if importlib.util.find_spec("kingfisher") is None and not os.environ.get("CI"):
-        pytest.skip("kingfisher-bin is not installed; it is in the dev extra")
     (tmp_path / "clean.md").write_text("ESG_API_TOKEN=…\n")
     assert script(".ci/secrets", tmp_path).returncode == 0
     secret = "AGE-SECRET-" + "KEY-1" + "QYQSZQGP" * 7 + "QS"  # in parts: this file is scanned too

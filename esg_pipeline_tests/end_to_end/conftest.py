@@ -17,7 +17,7 @@ QUICK = {
 
 
 @pytest.fixture(scope="session")
-def shared_firm(tmp_path_factory) -> Iterator[Sandbox]:
+def shared_firm(servers, tmp_path_factory) -> Iterator[Sandbox]:
     with start_sandbox(tmp_path_factory.mktemp("firm"), accounts=ACCOUNTS, retired=7) as sandbox:
         yield sandbox
 

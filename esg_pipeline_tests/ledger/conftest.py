@@ -10,7 +10,7 @@ from esg_pipeline_tests.ledger.runs import DAY, FIRST_RUN
 from esg_pipeline_tests.ledger.worker import Worker
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
 def ledger_url(request, tmp_path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/ledger.db"
@@ -36,7 +36,7 @@ def edition(ledger, lease) -> Edition:
 
 
 @pytest.fixture
-def start_worker(ledger_url):
+def start_worker(servers, ledger_url):
     """Start another process that works on the same ledger; all are ended with the test."""
     with ExitStack() as running:
         yield lambda run_id, **options: running.enter_context(Worker(ledger_url, run_id, **options))

@@ -11,7 +11,6 @@ import pytest
 from esg_pipeline.ledger import Ledger, LedgerUnavailable
 from esg_pipeline_tests.ledger.runs import DAY, NOON, good, run, statuses
 from esg_pipeline_tests.ledger.worker import Worker
-from esg_pipeline_tests.servers import needs
 from esg_pipeline_tests.servers.cutting_proxy import CuttingProxy
 
 
@@ -67,6 +66,7 @@ def test_connections_that_the_server_ended_are_not_noticed_at_all(postgres, impa
     impatient.check()
 
 
+@pytest.mark.servers
 def test_nobody_there_is_said_in_one_line_without_the_password():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -170,7 +170,8 @@ def test_a_locked_file_is_waited_for_and_then_reported(tmp_path):
     ledger.close()
 
 
-@needs("unshare", root=True)  # to mount a small disk
+@pytest.mark.servers
+@pytest.mark.needs("mount rights")
 def test_a_full_disk_stops_the_run_and_space_lets_it_go_on(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -24,7 +24,6 @@ from esg_pipeline_tests.observability.prometheus_servers import (
     run_pushgateway,
 )
 from esg_pipeline_tests.observability.test_metrics import eventually, progress
-from esg_pipeline_tests.servers import needs
 
 EMPTY_IS_FINE = {"Alerts", "Deliveries", "Calls a second by outcome"}
 """Panels whose query selects what is worth showing, which may be nothing."""
@@ -69,7 +68,7 @@ def webhook():
 
 
 @pytest.fixture
-def gateway(tmp_path):
+def gateway(servers, tmp_path):
     with run_pushgateway(tmp_path) as running:
         yield running
 
@@ -116,7 +115,7 @@ def query(prometheus, promql):
     return answer["data"]["result"]
 
 
-@needs("prometheus", "prometheus-pushgateway", "prometheus-alertmanager")
+@pytest.mark.needs("prometheus", "prometheus-pushgateway", "prometheus-alertmanager")
 def test_a_missed_day_reaches_a_person_once_and_is_over_with_the_next_delivery(
     gateway, webhook, prometheus, make_settings
 ):

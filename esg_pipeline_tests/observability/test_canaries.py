@@ -17,7 +17,7 @@ ACCOUNTS = 40
 
 
 @pytest.fixture
-def firm(tmp_path):
+def firm(servers, tmp_path):
     faults = {"echo_token": "0.3", "http_500": "0.2:1", "string_score": "0.2", "reset": "0.1"}
     with start_sandbox(tmp_path / "firm", accounts=ACCOUNTS, faults=faults) as sandbox:
         yield sandbox

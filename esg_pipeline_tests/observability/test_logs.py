@@ -128,6 +128,7 @@ def test_a_day_has_one_file_and_old_ones_go(make_settings, log_file, records):
     assert other.exists()
 
 
+@pytest.mark.servers
 def test_standard_output_gets_the_records_when_nobody_looks_at_it(tmp_path):
     done = subprocess.run(script(tmp_path), capture_output=True, text=True, check=True, timeout=60)
     record, last = done.stdout.splitlines()
@@ -135,6 +136,7 @@ def test_standard_output_gets_the_records_when_nobody_looks_at_it(tmp_path):
     assert last == "delivered"
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize(("stdout", "lines"), [(None, 1), (True, 2)])
 def test_a_terminal_belongs_to_the_progress_bar_unless_asked(tmp_path, stdout, lines):
     screen, terminal = pty.openpty()
@@ -146,6 +148,7 @@ def test_a_terminal_belongs_to_the_progress_bar_unless_asked(tmp_path, stdout, l
     assert (tmp_path / "logs").exists()
 
 
+@pytest.mark.servers
 def test_a_file_that_hangs_does_not_keep_the_process(tmp_path):
     """A network share that is gone: opening it blocks, here as a pipe that nobody reads."""
     (tmp_path / "logs").mkdir()
@@ -159,6 +162,7 @@ def test_a_file_that_hangs_does_not_keep_the_process(tmp_path):
     assert time.monotonic() - started < 2 * CLOSE_WAIT_S + 5
 
 
+@pytest.mark.servers
 def test_a_reader_of_standard_output_that_hangs_does_not_keep_the_process(tmp_path):
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
@@ -277,6 +281,7 @@ file.write(second)
 """
 
 
+@pytest.mark.servers
 def test_half_a_line_on_a_full_disk_becomes_a_whole_one(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", HALF_A_LINE.format(folder=str(tmp_path))],
@@ -288,7 +293,7 @@ def test_half_a_line_on_a_full_disk_becomes_a_whole_one(tmp_path):
 
 
 @pytest.fixture
-def cloud(monkeypatch):
+def cloud(servers, monkeypatch):
     """A simulated CloudWatch Logs, reached as a real one would be."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -325,6 +330,7 @@ def test_cloudwatch_without_its_package_is_a_clear_error(make_settings, monkeypa
         pass
 
 
+@pytest.mark.servers
 def test_cloudwatch_without_a_region_is_a_clear_error(make_settings, monkeypatch, tmp_path):
     for name in ("AWS_DEFAULT_REGION", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)

@@ -22,7 +22,6 @@ from esg_pipeline.ratings import ProcessingStatus
 from esg_pipeline.scoring import Progress
 from esg_pipeline.scoring.tally import Latency
 from esg_pipeline_tests.observability.prometheus_servers import free_port, run_pushgateway
-from esg_pipeline_tests.servers import needs
 
 TODAY = clock.business_date(datetime.now(UTC))
 DEADLINE = datetime.now(UTC) + timedelta(hours=4)
@@ -47,7 +46,7 @@ def progress(**given):
 
 
 @pytest.fixture(scope="module")
-def shared_gateway(tmp_path_factory):
+def shared_gateway(servers, tmp_path_factory):
     with run_pushgateway(tmp_path_factory.mktemp("pushgateway")) as running:
         yield running
 
@@ -99,7 +98,7 @@ def eventually(read, expected):
         time.sleep(0.02)
 
 
-@needs("prometheus-pushgateway")
+@pytest.mark.needs("prometheus-pushgateway")
 def test_a_run_is_seen_from_its_start_to_its_end(gateway, settings):
     before = time.time()
     pusher = MetricsPusher(settings, TODAY, deadline_at=DEADLINE)
@@ -117,7 +116,7 @@ def test_a_run_is_seen_from_its_start_to_its_end(gateway, settings):
     assert gateway.value("esg_pipeline_report_size_bytes") == 120_000
 
 
-@needs("prometheus-pushgateway")
+@pytest.mark.needs("prometheus-pushgateway")
 def test_the_last_success_survives_the_next_run_and_its_failure(gateway, settings):
     first = MetricsPusher(settings, TODAY, deadline_at=DEADLINE)
     first.delivered(1000, 120_000, COUNTS)
@@ -135,7 +134,7 @@ def test_the_last_success_survives_the_next_run_and_its_failure(gateway, setting
     assert gateway.value("esg_pipeline_report_rows") == 1000
 
 
-@needs("prometheus-pushgateway")
+@pytest.mark.needs("prometheus-pushgateway")
 def test_a_run_for_a_past_date_leaves_today_alone(gateway, settings):
     today = MetricsPusher(settings, TODAY, deadline_at=DEADLINE)
     today.ended(ok=False)
@@ -147,7 +146,7 @@ def test_a_run_for_a_past_date_leaves_today_alone(gateway, settings):
     assert group_of_today(gateway) == before
 
 
-@needs("prometheus-pushgateway")
+@pytest.mark.needs("prometheus-pushgateway")
 def test_the_outbox_is_no_sign_of_life_of_a_run(gateway, settings):
     MetricsPusher(settings, TODAY, deadline_at=DEADLINE).ended(ok=True)
     pushed_at = gateway.value("push_time_seconds")
@@ -178,7 +177,7 @@ def test_deadlines_are_central_time_on_every_date(day, expected, make_settings):
     ]
 
 
-@needs("prometheus-pushgateway")
+@pytest.mark.needs("prometheus-pushgateway")
 @pytest.mark.parametrize(
     ("now", "job"),
     [
@@ -272,6 +271,7 @@ def test_without_a_gateway_there_is_no_thread(make_settings):
     assert push_outbox_depth(make_settings(), 3)
 
 
+@pytest.mark.servers
 def test_a_gateway_that_hangs_delays_nothing(make_settings):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -284,7 +284,8 @@ def test_a_gateway_that_hangs_delays_nothing(make_settings):
         assert time.monotonic() - started < LAST_PUSH_WAIT_S + 1
 
 
-@needs("prometheus-pushgateway")
+@pytest.mark.servers
+@pytest.mark.needs("prometheus-pushgateway")
 def test_a_gateway_that_comes_back_gets_the_numbers(make_settings, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(metrics, "PUSH_EVERY_S", 0.05)
     caplog.set_level("INFO", "esg_pipeline.observability")
@@ -316,6 +317,7 @@ class Elsewhere(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.servers
 def test_a_password_goes_to_the_gateway_only_and_never_into_the_log(make_settings, caplog):
     Elsewhere.seen = []
     with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:

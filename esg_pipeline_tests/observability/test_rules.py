@@ -16,7 +16,6 @@ from esg_pipeline_tests.observability.deployed import (
     alert_rules,
     metrics_in,
 )
-from esg_pipeline_tests.servers import needs
 
 
 def tool(*command):
@@ -24,18 +23,21 @@ def tool(*command):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@needs("promtool")
+@pytest.mark.servers
+@pytest.mark.needs("promtool")
 def test_prometheus_accepts_the_rules_and_the_example_configuration():
     tool("promtool", "check", "rules", "--lint-fatal", RULES.name)
     tool("promtool", "check", "config", "--lint-fatal", "prometheus.example.yml")
 
 
-@needs("amtool")
+@pytest.mark.servers
+@pytest.mark.needs("amtool")
 def test_alertmanager_accepts_the_example_configuration():
     tool("amtool", "check-config", "alertmanager.example.yml")
 
 
-@needs("promtool")
+@pytest.mark.servers
+@pytest.mark.needs("promtool")
 def test_alerts_fire_when_they_should_and_not_else():
     """Normal, both DST days, missed, late, slow, killed, failed; see the file."""
     tool("promtool", "test", "rules", RULE_TESTS.name)

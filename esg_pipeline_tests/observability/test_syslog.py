@@ -19,7 +19,7 @@ RFC_5424 = re.compile(
 
 
 @pytest.fixture
-def server(tmp_path):
+def server(servers, tmp_path):
     with run_syslog(tmp_path) as running:
         yield running
 

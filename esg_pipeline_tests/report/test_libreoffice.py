@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 from esg_pipeline.report import build_report, format_report
 from esg_pipeline_tests.report.tables import FAILED, SUCCESSFUL, accounts_of, ratings_of
-from esg_pipeline_tests.servers import needs
 
-pytestmark = needs("soffice")
+pytestmark = [pytest.mark.servers, pytest.mark.needs("soffice")]
 
 TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"

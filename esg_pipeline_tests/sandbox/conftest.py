@@ -8,7 +8,7 @@ from esg_pipeline.sandbox import Sandbox, start_sandbox
 
 
 @pytest.fixture(scope="session")
-def started_sandbox(tmp_path_factory) -> Iterator[Sandbox]:
+def started_sandbox(servers, tmp_path_factory) -> Iterator[Sandbox]:
     folder = tmp_path_factory.mktemp("sandbox")
     with start_sandbox(folder, accounts=20) as sandbox:
         yield sandbox

@@ -76,6 +76,7 @@ def test_only_the_right_token_is_let_in(sandbox, token):
     assert sandbox.counts().unauthorized == 1
 
 
+@pytest.mark.servers
 def test_a_rotated_token_lets_only_the_new_one_in(tmp_path):
     with start_sandbox(tmp_path, accounts=1) as own:
         new = own.rotate_token()
@@ -211,6 +212,7 @@ def test_healing_undoes_every_part(sandbox, caller):
     assert sandbox.counts().by_fault == {}
 
 
+@pytest.mark.servers
 def test_the_api_speaks_tls_when_it_has_a_certificate(tmp_path):
     authority = trustme.CA()
     issued = authority.issue_cert("127.0.0.1")

@@ -16,6 +16,8 @@ import pytest
 from esg_pipeline.sandbox import FaultPlanError, SandboxError, start_sandbox
 from esg_pipeline_tests.sandbox.wire import Caller, ask_on_the_wire, send
 
+pytestmark = pytest.mark.servers
+
 COMMAND = [sys.executable, "-m", "esg_pipeline.sandbox"]
 
 

@@ -140,7 +140,7 @@ class Scoring:
 
 
 @pytest.fixture(scope="session")
-def shared_scoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scoring]:
+def shared_scoring(servers: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scoring]:
     folder: Path = tmp_path_factory.mktemp("sandbox")
     with start_sandbox(folder, accounts=3000) as sandbox:
         yield Scoring(sandbox, read_accounts(str(folder / "accounts.db")), sandbox.token)
@@ -158,7 +158,7 @@ def scoring(shared_scoring: Scoring) -> Scoring:
 
 
 @pytest.fixture
-def raw_api() -> Iterator[RawApi]:
+def raw_api(servers: None) -> Iterator[RawApi]:
     """A server that answers with the bytes a test wants."""
     with run_raw_api() as api:
         yield api

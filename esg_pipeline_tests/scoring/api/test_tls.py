@@ -99,6 +99,7 @@ def test_an_old_tls_version_is_refused(scoring, ca_file):
     assert sent == []
 
 
+@pytest.mark.servers
 def test_a_certificate_of_the_given_ca_is_trusted(tmp_path, ca_file):
     leaf = CA.issue_cert(LOOPBACK)
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
