@@ -19,6 +19,8 @@ PACKAGES = {
     "age": "age",
     "age-keygen": "age",
     "amtool": "prometheus-alertmanager",
+    "git": "git",
+    "make": "make",
     "openssl": "openssl",
     "prometheus": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",

@@ -24,7 +24,6 @@ from typing import Any
 import pytest
 
 from esg_pipeline import clock
-from esg_pipeline_tests.servers import needs
 from esg_pipeline_tests.servers.terminal import Terminal
 from esg_pipeline_tests.servers.waiting import wait_until
 
@@ -185,7 +184,8 @@ def usual_port_is_taken() -> Iterator[None]:
         yield
 
 
-@needs("git", "make")
+@pytest.mark.servers
+@pytest.mark.needs("git", "make")
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_demo_page_and_materialize_work_in_a_clone(clone, usual_port_is_taken):
     """One story, because each start of Dagster takes its seconds."""
