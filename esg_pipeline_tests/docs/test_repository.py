@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from esg_pipeline import __version__
-from esg_pipeline_tests.docs.pages import ROOT
+from esg_pipeline_tests.docs.pages import PAGES, ROOT, code_blocks, inline_code, name_of
 
 SECTIONS = re.findall(
     r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE
@@ -79,6 +79,12 @@ def test_what_is_started_for_us_exists(file):
     assert set(re.findall(r"\bmake ([\w./-]+)", text)) <= targets()
     for name in re.findall(r"\.ci/[\w-]+", text):
         assert os.access(ROOT / name, os.X_OK), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_what_a_page_tells_to_make_can_be_made(page):
+    lines = "\n".join([*code_blocks(page), *inline_code(page)])
+    assert set(re.findall(r"^make ([a-z][\w.-]*)", lines, re.MULTILINE)) <= targets()
 
 
 def test_the_tests_run_on_every_python_that_is_promised():
