@@ -23,10 +23,19 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from esg_pipeline.safe_text import (
+    mask,
+    register_secret,
+    register_secrets_in,
+    register_webhooks,
+)
+
 PREFIX = "ESG_"
 DEFAULT_HOME = ".dagster_home"
 DEMO_FOLDER = "sandbox"
 """The simulated firm's folder in the Dagster home of the demo. A home with it is no real run's."""
+SECRETS_OF_LIBRARIES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PGPASSWORD")
+"""Variables that boto3 and libpq read by themselves, and that no error may show."""
 ANSWER_FIELDS = (
     "status",
     "portfolio_id",
@@ -44,8 +53,8 @@ class SettingsError(Exception):
     """Settings that cannot be used: one line per problem, each naming its setting."""
 
     def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+        self.problems = list(map(mask, problems))
+        super().__init__("\n".join(self.problems))
 
 
 def _words(value: Any) -> Any:
@@ -301,7 +310,7 @@ class Settings(BaseSettings):
             if key.upper().startswith("AGE-SECRET-KEY"):
                 raise ValueError("holds a secret key; give the public key, it starts with age1")
             if not key.startswith("age1"):
-                raise ValueError(f"{key[:12]!r}… is not an age public key; it starts with age1")
+                raise ValueError("holds something else than an age public key, which starts age1")
         return keys
 
     @check("api_oauth_client_secret")
@@ -369,6 +378,18 @@ class Settings(BaseSettings):
                 raise ValueError("must be http(s)://host:port")
             _check_port(parts)
         return url
+
+    def model_post_init(self, context: Any, /) -> None:
+        """No secret of these settings is shown from now on; see `safe_text`."""
+        for field in type(self).model_fields:
+            value = getattr(self, field)
+            text = value.get_secret_value() if isinstance(value, SecretStr) else value
+            if field == "alert_urls" and text:
+                register_webhooks(text)
+            elif isinstance(value, SecretStr) and not field.endswith("_url"):
+                register_secret(text)
+            elif isinstance(text, str):
+                register_secrets_in(text)
 
     @property
     def store_location(self) -> str:
@@ -471,6 +492,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         SettingsError: unknown `ESG_` names and bad values, one line each; never a secret value.
     """
     environ = os.environ if environ is None else environ
+    for name in SECRETS_OF_LIBRARIES:
+        register_secret(environ.get(name, ""))
     known = {setting_name(field) for field in Settings.model_fields}
     problems = []
     given = {name.upper() for name in [*environ, *read_env_file()]}

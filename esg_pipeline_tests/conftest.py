@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from esg_pipeline.safe_text.secrets import OF_THIS_PROCESS
 from esg_pipeline_tests.servers.postgres import Postgres, run_postgres
 from esg_pipeline_tests.servers.receivers import Receivers, start_receivers
 
@@ -17,6 +18,12 @@ pytest_plugins = ["esg_pipeline_tests.lanes"]
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("untimed")
+
+
+@pytest.fixture(autouse=True)
+def _no_secret_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test's settings make secret is forgotten at its end."""
+    monkeypatch.setattr(OF_THIS_PROCESS, "_known", OF_THIS_PROCESS._known)
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,7 @@ from esg_pipeline.accounts.account_list import (
 )
 from esg_pipeline.accounts.errors import AccountSourceError
 from esg_pipeline.accounts.time_limit import CHECK_LIMIT_S, within
+from esg_pipeline.safe_text import mask, register_secrets_in
 
 BATCH_ROWS = 20_000
 STREAM = {"stream_results": True}
@@ -66,6 +67,9 @@ class SqlAccounts:
     connect_timeout_s: int = 10
     query_timeout_s: float = 300
     read_limit_s: float = 900
+
+    def __post_init__(self) -> None:
+        register_secrets_in(self.url)
 
     def read_active_accounts(self) -> pa.Table:
         """See `AccountSource`."""
@@ -108,10 +112,10 @@ class SqlAccounts:
             retryable = _is_retryable(error)
             advice = "see whether it is up" if retryable else SETTINGS_ADVICE
             raise AccountSourceError(
-                f"{where}: {_words(error, self.url)}; {advice}", retryable=retryable
+                f"{where}: {_words(error)}; {advice}", retryable=retryable
             ) from None
         except (SQLAlchemyError, ImportError) as error:
-            reason = str(error).partition("\n")[0]
+            reason = mask(str(error)).partition("\n")[0]
             raise AccountSourceError(
                 f"{where}: {reason}; {SETTINGS_ADVICE}", retryable=False
             ) from None
@@ -199,12 +203,10 @@ def _is_retryable(error: DBAPIError) -> bool:
     return down and not REFUSED.search(str(error.orig))
 
 
-def _words(error: DBAPIError, url: str) -> str:
-    """The database's own words, one line, without password and without values of the table."""
+def _words(error: DBAPIError) -> str:
+    """The database's own words, one line, without secrets and without values of the table."""
     if (getattr(error.orig, "sqlstate", None) or "").startswith(DATA_EXCEPTION):
         return type(error.orig).__name__
-    lines = str(error.orig).strip().splitlines() or [type(error.orig).__name__]
+    lines = mask(str(error.orig)).strip().splitlines() or [type(error.orig).__name__]
     words = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
-    words = words.partition(" with text ")[0]  # SQLite quotes a text that is not UTF-8
-    password = sa.make_url(url).password
-    return words.replace(str(password), "***") if password else words
+    return words.partition(" with text ")[0]  # SQLite quotes a text that is not UTF-8

@@ -12,23 +12,23 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from esg_pipeline.alerts.conditions import Condition
 from esg_pipeline.ratings import Reason
-from esg_pipeline.safe_text import flat, guarded
+from esg_pipeline.safe_text import flat, guarded, mask
 
 MAX_LINE = 300
 _MARKUP = str.maketrans({"<": "‹", ">": "›", "@": "(at)", "`": "'", "|": "¦"})
 
 
 def one_line(text: str) -> str:
-    """Make any text one short line that no mail client, chat, page or spreadsheet acts on.
+    """Make any text one short line that shows no secret and does nothing where it is read.
 
     Line breaks and control characters become spaces, invisible and direction-changing ones go;
     `<`, `>` and `@` lose their meaning as markup and mentions; a line that a spreadsheet would
     run as a formula gets a leading `'`.
     """
-    line = guarded(flat(text[: 4 * MAX_LINE])).translate(_MARKUP)
+    line = guarded(flat(mask(text)[: 4 * MAX_LINE])).translate(_MARKUP)
     if len(line) <= MAX_LINE:
         return line
-    # Between words: half a secret would not be recognised and covered later.
+    # Between words: half a secret that is registered later could not be recognised then.
     return (line[: MAX_LINE - 1].rpartition(" ")[0] or line[: MAX_LINE - 1]) + "…"
 
 

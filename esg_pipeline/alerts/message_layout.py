@@ -5,7 +5,7 @@ run; the words are in `wording`. It only writes: no network, no ledger. Every te
 own is made neutral before it gets here (`facts`), and is escaped here.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from html import escape
@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 from esg_pipeline.alerts.conditions import RULES, Audience, Condition, Severity
 from esg_pipeline.alerts.facts import AlertFacts, one_line
-from esg_pipeline.alerts.masking import mask
 from esg_pipeline.alerts.wording import WORDING, Wording
 from esg_pipeline.clock import CENTRAL
+from esg_pipeline.safe_text import mask
 
 Phase = Literal["raised", "resolved"]
 SHOWN_REASONS = 5
@@ -61,7 +61,6 @@ def compose(
     phase: Phase = "raised",
     occurrence: int = 1,
     dagster_url: str | None = None,
-    secrets: Collection[str] = (),
 ) -> Message:
     """Write the message of one alert.
 
@@ -70,10 +69,8 @@ def compose(
         phase: Whether the condition came up or was cured.
         occurrence: 2 when it came back after it was cured, and so on.
         dagster_url: Address of Dagster's UI, for the link.
-        secrets: Covered wherever they would show (`masking.secret_values`).
     """
     wording = WORDING[condition]
-    facts = facts.model_copy(update={"cause": mask(facts.cause, secrets)})
     lines = tuple(_how_bad(condition, facts))
     link = _run_link(dagster_url, facts.run_id)
     headline = _headline(wording, phase, lines)
@@ -214,7 +211,7 @@ def both_times(at: datetime) -> str:
 def _run_link(dagster_url: str | None, run_id: str | None) -> str | None:
     if dagster_url is None or run_id is None:
         return None
-    return f"{dagster_url.rstrip('/')}/runs/{quote(run_id, safe='')}"
+    return f"{mask(dagster_url).rstrip('/')}/runs/{quote(run_id, safe='')}"
 
 
 def _plain(headline: str, sections: list[tuple[str, str]], commands: list[str]) -> str:

@@ -20,7 +20,6 @@ from esg_pipeline.alerts.bounded import run_bounded
 from esg_pipeline.alerts.channels import Channel, ChannelError, concerns, open_channels
 from esg_pipeline.alerts.conditions import RULES
 from esg_pipeline.alerts.facts import AlertFacts
-from esg_pipeline.alerts.masking import mask, secret_values
 from esg_pipeline.alerts.message_layout import Message, compose
 from esg_pipeline.ledger import AlertMessage, Ledger, LedgerUnavailable
 from esg_pipeline.settings import Settings
@@ -85,9 +84,8 @@ def send_due(
                 waiting[row.channel].append(row)
     finally:
         _release(ledger.place, reserved - waiting.keys())
-    secrets = secret_values(settings)
     threads = {
-        name: partial(_ChannelRound(ledger, channels[name], now, dagster_url, secrets).run, rows)
+        name: partial(_ChannelRound(ledger, channels[name], now, dagster_url).run, rows)
         for name, rows in waiting.items()
     }
     done = run_bounded(threads, timeout_s=wait_s)
@@ -113,13 +111,11 @@ class _ChannelRound:
         channel: Channel,
         now: datetime,
         dagster_url: str | None,
-        secrets: Collection[str],
     ) -> None:
         self._ledger = ledger
         self._channel = channel
         self._now = now
         self._dagster_url = dagster_url
-        self._secrets = secrets
         self._ends_at = time.monotonic() + SEND_TIMEOUT_S
 
     def run(self, rows: Sequence[AlertMessage]) -> SendReport:
@@ -144,8 +140,7 @@ class _ChannelRound:
             if is_for_it:
                 self._channel.send(message)
         except Exception as failure:  # a library's own too: one bad message stops no other
-            said = str(failure) if isinstance(failure, ChannelError) else type(failure).__name__
-            error = mask(said, self._secrets)
+            error = str(failure) if isinstance(failure, ChannelError) else type(failure).__name__
             log.warning("Alert %s of %s is not sent yet: %s", row.condition, row.day, error)
             report.failed.append((self._channel.name, error))
             next_try_at = self._now + _pause(row.attempts)
@@ -168,7 +163,6 @@ class _ChannelRound:
             phase=row.phase,
             occurrence=row.occurrence,
             dagster_url=self._dagster_url,
-            secrets=self._secrets,
         )
 
     def _note(self, write: Callable[[], None]) -> None:

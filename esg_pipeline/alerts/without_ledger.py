@@ -19,7 +19,6 @@ from esg_pipeline.alerts.channels import (
 )
 from esg_pipeline.alerts.conditions import TEST, Condition
 from esg_pipeline.alerts.facts import AlertFacts
-from esg_pipeline.alerts.masking import mask, secret_values
 from esg_pipeline.alerts.message_layout import compose
 from esg_pipeline.alerts.sender import SEND_TIMEOUT_S
 from esg_pipeline.settings import Settings
@@ -82,9 +81,7 @@ def send_without_ledger(
 
     PagerDuty drops a repeated one by its key, mail shows it by its Message-ID.
     """
-    message = compose(
-        day, condition, facts, dagster_url=dagster_url, secrets=secret_values(settings)
-    )
+    message = compose(day, condition, facts, dagster_url=dagster_url)
 
     def send(channel: Channel) -> str:
         channel.send(message)
@@ -97,13 +94,11 @@ def send_without_ledger(
 def _with_each(
     settings: Settings, channels: list[Channel], use: Callable[[Channel], str], timeout_s: float
 ) -> list[ChannelResult]:
-    secrets = secret_values(settings)
-
     def result(channel: Channel) -> ChannelResult:
         try:
             return ChannelResult(channel.name, True, use(channel))
         except ChannelError as error:
-            return ChannelResult(channel.name, False, mask(str(error), secrets))
+            return ChannelResult(channel.name, False, str(error))
         except Exception as error:  # a library's own
             return ChannelResult(channel.name, False, type(error).__name__)
 

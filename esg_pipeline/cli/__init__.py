@@ -6,6 +6,8 @@ Nothing is decided here that the job decides for itself. Contract: docs/design.m
 
 import io
 import sys
+import traceback
+from types import TracebackType
 
 import click
 
@@ -20,6 +22,8 @@ from esg_pipeline.cli.run import run
 from esg_pipeline.cli.sandbox import sandbox
 from esg_pipeline.cli.status import status
 from esg_pipeline.cli.watchdog import watchdog
+from esg_pipeline.observability.safe_records import keep_last_resort_safe
+from esg_pipeline.safe_text import mask
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -33,6 +37,15 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name that the terminal's encoding does not have must not end a command.
         sys.stdout.reconfigure(errors="backslashreplace")
+    sys.excepthook = _show_unexpected
+    keep_last_resort_safe()
+
+
+def _show_unexpected(
+    _kind: type[BaseException], error: BaseException, _trace: TracebackType | None
+) -> None:
+    """Print a stack trace as Python does, without secrets."""
+    click.echo(mask("".join(traceback.format_exception(error))), err=True, nl=False)
 
 
 for command in (

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from esg_pipeline import clock
+from esg_pipeline.safe_text import mask
 from esg_pipeline.settings import (
     DEFAULT_HOME,
     DEMO_FOLDER,
@@ -42,8 +43,8 @@ class ExitCode(IntEnum):
 
 
 def end(code: ExitCode, message: str) -> NoReturn:
-    """Say the message on standard error and leave."""
-    click.echo(message, err=True)
+    """Say the message on standard error, without secrets, and leave."""
+    click.echo(mask(message), err=True)
     sys.exit(code)
 
 
@@ -104,10 +105,10 @@ def settings_or_exit(*, for_run: bool = False) -> Settings:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error of ours, or of what is behind another."""
+    """The first line of an error of ours, or of what is behind another; without secrets."""
     while error.__cause__ is not None and not type(error).__module__.startswith("esg_pipeline."):
         error = error.__cause__
-    lines = str(error).strip().splitlines() or [type(error).__name__]
+    lines = mask(str(error)).strip().splitlines() or [type(error).__name__]
     return lines[0]
 
 

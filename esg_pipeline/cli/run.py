@@ -23,6 +23,7 @@ from esg_pipeline.cli.home import (
     opened_ledger,
     settings_or_exit,
 )
+from esg_pipeline.safe_text import mask
 from esg_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -197,12 +198,12 @@ def _has_delivered(settings: Settings, day: date, run_id: str) -> bool:
 
 
 def _why(result: Any) -> str:
-    """The first failed step's own words."""
+    """The first failed step's own words, without secrets."""
     for event in result.all_events:
         if event.is_step_failure:
             failure = event.step_failure_data
             if failure.user_failure_data and failure.user_failure_data.description:
-                return str(failure.user_failure_data.description)
+                return mask(str(failure.user_failure_data.description))
             return f"{event.step_key}: {_root(failure.error)}"
         if event.is_job_failure and event.job_failure_data.error:
             return _root(event.job_failure_data.error)
@@ -214,7 +215,7 @@ def _root(error: Any) -> str:
         error = error.cause
     if error.cls_name == "DagsterExecutionInterruptedError":
         return STOPPED
-    return str(error.message).strip()
+    return mask(str(error.message)).strip()
 
 
 def _say_delivered(settings: Settings, day: date) -> ExitCode:

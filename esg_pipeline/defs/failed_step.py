@@ -23,6 +23,7 @@ from esg_pipeline.defs.resources import LedgerResource
 from esg_pipeline.delivery import DeliveryError
 from esg_pipeline.ledger import LeaseHeld, LeaseLost, LedgerUnavailable
 from esg_pipeline.report import ReportInvalid
+from esg_pipeline.safe_text import mask, without_secrets
 from esg_pipeline.scoring import ApiUnauthorized, ApiUntrusted
 from esg_pipeline.settings import SettingsError
 
@@ -75,7 +76,7 @@ def ends_clearly(context: dg.AssetExecutionContext, ledger: LedgerResource) -> I
         context.instance.add_run_tags(context.run_id, {OUTCOME_TAG: name})
         if not isinstance(ending, NOBODY_NEEDS_TO_HEAR):
             ledger.alert(context.run, partition_date(context), ending)
-        raise dg.Failure(str(ending), allow_retries=False) from None
+        raise dg.Failure(mask(str(ending)), allow_retries=False) from None
     except dg.Failure:
         raise
     except MemoryError:
@@ -88,7 +89,8 @@ def ends_clearly(context: dg.AssetExecutionContext, ledger: LedgerResource) -> I
         raise dg.Failure(str(starved), allow_retries=False) from None
     except Exception as unexpected:
         ledger.alert(context.run, partition_date(context), unexpected)
-        raise
+        with without_secrets():  # Dagster keeps it, with all that is behind it
+            raise
 
 
 def partition_date(context: dg.AssetExecutionContext) -> date:

@@ -15,6 +15,7 @@ from esg_pipeline.defs.resources import StoreResource
 from esg_pipeline.delivery import DeliveryError, Store
 from esg_pipeline.delivery.layout import frame_name
 from esg_pipeline.delivery.parquet import from_parquet, to_parquet
+from esg_pipeline.safe_text import mask, without_secrets
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
@@ -55,11 +56,12 @@ class StoreParquetIOManager(dg.ConfigurableIOManager):
         name = self._name(context)
         self._of_this_run[name] = obj
         content = to_parquet(pa.Table.from_pandas(obj, preserve_index=False))
-        try:
-            self._store().write(name, content)
-        except DeliveryError as error:
-            context.log.error(f"{name} is not on the store: {error}")
-            return
+        with without_secrets():  # Dagster keeps the error
+            try:
+                self._store().write(name, content)
+            except DeliveryError as error:
+                context.log.error(f"{name} is not on the store: {mask(str(error))}")
+                return
         context.add_output_metadata(
             {"dagster/row_count": len(obj), "parquet_bytes": len(content), "file": name}
         )
@@ -69,4 +71,5 @@ class StoreParquetIOManager(dg.ConfigurableIOManager):
         name = self._name(context)
         if name in self._of_this_run:
             return self._of_this_run[name]
-        return to_frame(from_parquet(self._store().read(name)))
+        with without_secrets():  # Dagster keeps the error
+            return to_frame(from_parquet(self._store().read(name)))

@@ -29,6 +29,8 @@ from esg_pipeline.ledger import (
 )
 from esg_pipeline.ledger.process_identity import this_process
 from esg_pipeline.observability.metrics import push_outbox_depth
+from esg_pipeline.observability.safe_records import keep_last_resort_safe
+from esg_pipeline.safe_text import without_secrets
 from esg_pipeline.settings import Settings, load_settings
 
 log = logging.getLogger(__name__)
@@ -51,12 +53,14 @@ QUIET_ENDINGS = {kind.__name__ for kind in NOBODY_NEEDS_TO_HEAR}
 
 @contextmanager
 def _ledger() -> Iterator[tuple[Ledger, Settings]]:
-    settings = load_settings()
-    ledger = Ledger.open(settings.ledger_location)
-    try:
-        yield ledger, settings
-    finally:
-        ledger.close()
+    keep_last_resort_safe()
+    with without_secrets():  # Dagster keeps the error of a tick
+        settings = load_settings()
+        ledger = Ledger.open(settings.ledger_location)
+        try:
+            yield ledger, settings
+        finally:
+            ledger.close()
 
 
 def _active_runs(instance: dg.DagsterInstance) -> list[dg.RunRecord]:

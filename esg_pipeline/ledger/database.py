@@ -32,6 +32,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from esg_pipeline.ledger.driver_errors import first_line, judge
 from esg_pipeline.ledger.errors import LedgerUnavailable
+from esg_pipeline.safe_text import register_secrets_in
 
 PATIENCE_S = 10.0
 LONG_PATIENCE_S = 600.0
@@ -58,6 +59,7 @@ class Database:
             LedgerUnavailable: the URL is not one of the two databases, or the SQLite file cannot
                 be made.
         """
+        register_secrets_in(url)
         try:
             self._url = make_url(url)
         except ArgumentError:
@@ -205,11 +207,8 @@ class Database:
             verdict = judge(error)
             if verdict is None:
                 raise
-            text = first_line(error)
-            if self._url.password:
-                text = text.replace(str(self._url.password), "***")
             raise LedgerUnavailable(
-                f"The ledger {self.place} cannot be used: {text}. {verdict.advice}",
+                f"The ledger {self.place} cannot be used: {first_line(error)}. {verdict.advice}",
                 retryable=verdict.retryable,
             ) from error
 

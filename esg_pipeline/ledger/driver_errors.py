@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
+from esg_pipeline.safe_text import mask
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -78,6 +80,6 @@ def judge(error: DBAPIError) -> Verdict | None:
 
 
 def first_line(error: DBAPIError) -> str:
-    """The driver's own words, cut to one line."""
-    lines = str(error.orig).strip().splitlines() or [type(error.orig).__name__]
+    """The driver's own words without secrets, cut to one line."""
+    lines = mask(str(error.orig)).strip().splitlines() or [type(error.orig).__name__]
     return lines[0].strip().rstrip(".")[:200]

@@ -14,7 +14,7 @@ from datetime import date
 from pythonjsonlogger.json import JsonFormatter
 
 from esg_pipeline.observability.cloudwatch import CloudWatch
-from esg_pipeline.observability.masking import SecretFilter
+from esg_pipeline.observability.safe_records import SafeRecords
 from esg_pipeline.observability.sinks import DailyFile, Sink, StandardOutput, close_all
 from esg_pipeline.observability.syslog import TlsSyslog
 from esg_pipeline.settings import Settings
@@ -52,7 +52,7 @@ def log_to(
             yield
         return
     sinks = _open_sinks(settings, run_id, day)
-    fan_out = _FanOut(sinks, SecretFilter(settings), fields)
+    fan_out = _FanOut(sinks, fields)
     level, propagate = LOGGER.level, LOGGER.propagate
     LOGGER.setLevel(settings.log_level)
     # Handlers of others, further up, would write records that nobody has masked.
@@ -67,21 +67,11 @@ def log_to(
         LOGGER.propagate = propagate
 
 
-def register_secret(value: str) -> None:
-    """Keep a secret that no setting holds, such as a fetched token, out of the log."""
-    current = _current()
-    if current is not None:
-        current.secrets.register_secret(value)
-
-
 class _FanOut(logging.Handler):
     """Makes each record safe, formats it once, and hands the line to every sink's queue."""
 
-    def __init__(
-        self, sinks: list[Sink], secrets: SecretFilter, fields: dict[str, str | int | None]
-    ) -> None:
+    def __init__(self, sinks: list[Sink], fields: dict[str, str | int | None]) -> None:
         super().__init__()
-        self.secrets = secrets
         self._sinks = sinks
         # "time" is named here only to come first; the value is the timestamp's.
         self._json = JsonFormatter(
@@ -90,7 +80,7 @@ class _FanOut(logging.Handler):
             static_fields=fields,
             timestamp="time",
         )
-        self.addFilter(secrets)
+        self.addFilter(SafeRecords())
 
     @contextmanager
     def fields_set_to(self, fields: dict[str, str | int | None]) -> Iterator[None]:

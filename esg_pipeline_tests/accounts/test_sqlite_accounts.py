@@ -9,6 +9,7 @@ import pytest
 
 from esg_pipeline.accounts import AccountListError, AccountSourceError
 from esg_pipeline.accounts.sql import SqlAccounts
+from esg_pipeline.safe_text import register_secret
 
 
 @pytest.fixture
@@ -127,6 +128,12 @@ def test_a_wrong_table_or_query_is_told_in_one_line(
     error = refusal_of(make(file, table), query)
     assert told in str(error)
     assert error.retryable is False
+
+
+def test_the_words_of_the_database_show_no_secret(file: Path) -> None:
+    register_secret("canary-secret")
+    error = refusal_of(make(file, SMALL), 'SELECT * FROM "canary-secret"')
+    assert "no such table: ***" in str(error)
 
 
 def test_a_file_that_is_no_database_is_told(file: Path) -> None:

@@ -6,11 +6,16 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from esg_pipeline.ledger import Ledger, LedgerUnavailable
+from esg_pipeline.ledger.driver_errors import first_line
+from esg_pipeline.safe_text import mask
 from esg_pipeline_tests.ledger.runs import DAY, NOON, good, run, statuses
 from esg_pipeline_tests.ledger.worker import Worker
+from esg_pipeline_tests.safe_text.probes import PROBES
 from esg_pipeline_tests.servers.cutting_proxy import CuttingProxy
 
 
@@ -76,6 +81,19 @@ def test_nobody_there_is_said_in_one_line_without_the_password():
     assert f"postgresql://127.0.0.1:{port}/esg" in text
     assert "cret" not in text and "\n" not in text
     assert away.value.retryable
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)
+def test_no_words_of_a_driver_show_a_secret(probe):
+    probe.arm()
+    said = first_line(DBAPIError("SELECT 1", {}, psycopg.OperationalError(probe.text)))
+    assert not probe.is_readable_in(said)
+
+
+def test_the_password_of_a_ledger_is_masked_from_its_opening_on():
+    with pytest.raises(LedgerUnavailable):
+        Ledger.open("postgresql+psycopg://esg:s3cr%40t@127.0.0.1:1/esg")
+    assert mask("no s3cr@t") == "no ***"
 
 
 def test_a_role_that_does_not_exist_is_said_without_the_password(postgres):

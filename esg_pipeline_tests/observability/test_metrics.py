@@ -1,6 +1,7 @@
 """What a run pushes to a real Pushgateway, and that a gateway's troubles are not the job's."""
 
 import base64
+import platform
 import socket
 import threading
 import time
@@ -10,17 +11,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import time_machine
 
-from esg_pipeline import clock
+from esg_pipeline import __version__, clock
 from esg_pipeline.observability import metrics
 from esg_pipeline.observability.metrics import (
     LAST_PUSH_WAIT_S,
     METRICS,
+    OUTCOMES,
     MetricsPusher,
     push_outbox_depth,
 )
 from esg_pipeline.ratings import ProcessingStatus
 from esg_pipeline.scoring import Progress
-from esg_pipeline.scoring.tally import Latency
+from esg_pipeline.scoring.tally import LATENCY_BOUNDS_S, Latency
 from esg_pipeline_tests.observability.prometheus_servers import free_port, run_pushgateway
 
 TODAY = clock.business_date(datetime.now(UTC))
@@ -96,6 +98,16 @@ def eventually(read, expected):
     while (value := read()) != expected:
         assert time.monotonic() < give_up_at, f"{value} is not {expected}"
         time.sleep(0.02)
+
+
+def test_no_label_can_hold_a_text_from_outside(make_settings):
+    pusher = pusher_of(make_settings)
+    pusher.observe(progress(outcomes={"answered": 5, "timeout": 1}))
+    labels = {label for _, *labels in values_of(pusher) for label in labels}
+    bounds = {"+Inf", *map(str, LATENCY_BOUNDS_S)}
+    versions = {__version__, platform.python_version()}
+    words = {*OUTCOMES, "pending", "rated", *(status.lower() for status in ProcessingStatus)}
+    assert labels == words | bounds | versions
 
 
 @pytest.mark.needs("prometheus-pushgateway")

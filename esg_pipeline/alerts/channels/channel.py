@@ -7,6 +7,7 @@ from typing import Protocol
 from esg_pipeline.alerts.conditions import Audience
 from esg_pipeline.alerts.facts import one_line
 from esg_pipeline.alerts.message_layout import Message
+from esg_pipeline.safe_text import mask
 
 STEP_TIMEOUT_S = 10.0
 """How long one step (connect, one answer) of any channel may take."""
@@ -14,6 +15,9 @@ STEP_TIMEOUT_S = 10.0
 
 class ChannelError(Exception):
     """The channel did not take the message. One line: where, what, what to do; no secret."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(mask(message))
 
 
 class Channel(Protocol):

@@ -18,6 +18,7 @@ import aiohttp
 import jiter
 from pydantic import SecretStr
 
+from esg_pipeline.safe_text import register_secret
 from esg_pipeline.scoring.api.tls import untrusted
 from esg_pipeline.scoring.api.wire import HEADERS, open_connector
 from esg_pipeline.scoring.errors import ApiUnauthorized
@@ -147,6 +148,7 @@ class OAuthToken:
         if status != 200:  # noqa: PLR2004
             raise NoToken(f"HTTP {status}")
         token, lifetime_s = _read_token(body)
+        register_secret(token)
         number = 1 if self._bearer is None else self._bearer.number + 1
         self._bearer = Bearer(f"Bearer {token}", number)
         self._expires_at = asked_at + lifetime_s

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from esg_pipeline.safe_text import mask
 from esg_pipeline.scoring import ApiUnauthorized
 from esg_pipeline_tests.scoring.checkpoints import MemoryCheckpoint
 from esg_pipeline_tests.scoring.raw_api import response
@@ -121,6 +122,22 @@ def test_scopes_are_asked_for_as_set(raw_api, scoring):
     scoring.run(1, api_url=raw_api.url, api_oauth_scope="ratings.read esg", **settings)
     assert raw_api.calls()[0].body == b"grant_type=client_credentials&scope=ratings.read+esg"
     assert raw_api.calls()[1].headers["Authorization"] == "Bearer t"
+
+
+def test_a_fetched_token_is_masked_wherever_it_is_shown(raw_api, scoring):
+    body = b'{"access_token": "fetched/canary", "token_type": "Bearer"}'
+    raw_api.answer = lambda asked: response(
+        200, body if b"grant_type" in asked.body else asked.right_answer()
+    )
+    settings = {
+        "api_token": None,
+        "api_oauth_token_url": raw_api.url,
+        "api_oauth_client_id": "firm",
+        "api_oauth_client_secret": "secret-canary",
+    }
+    assert mask("it said fetched/canary") == "it said fetched/canary"
+    scoring.run(1, api_url=raw_api.url, **settings)
+    assert mask("it said fetched/canary and fetched%2Fcanary") == "it said *** and ***"
 
 
 def test_a_token_is_renewed_before_it_ends(scoring):
