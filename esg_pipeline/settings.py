@@ -505,9 +505,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         settings = Settings()
     except ValidationError as error:
         problems += [
-            f"{setting_name(str(each['loc'][0])) if each['loc'] else 'settings'}: "
-            f"{each['msg'].removeprefix('Value error, ')}"
-            for each in error.errors(include_input=False, include_url=False)
+            f"{setting_name(str(each['loc'][0]))}: {each['msg'].removeprefix('Value error, ')}"
+            for each in error.errors()
         ]
     if problems:
         raise SettingsError(problems)

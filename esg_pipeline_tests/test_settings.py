@@ -2,9 +2,12 @@
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from esg_pipeline.settings import (
     Settings,
@@ -173,6 +176,73 @@ def test_a_bad_value_is_one_line_that_names_the_setting_and_shows_no_secret(
     assert "hunter2" not in line
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("ESG_API_URL", "api.example.com", "must be an https:// URL"),
+        ("ESG_API_URL", "https://user@api.example.com",
+         "must not hold a user or password; use the token settings"),
+        ("ESG_API_URL", "https://api.example.com:99999",
+         "the port must be a number from 0 to 65535"),
+        ("ESG_PUSHGATEWAY_URL", "http://host:x", "the port must be a number from 0 to 65535"),
+        ("ESG_PUSHGATEWAY_URL", "http:///x", "must be http(s)://host:port"),
+        ("ESG_SMTP_URL", "smtp:///x", "must be smtp://host:port (STARTTLS) or smtps://host:port"),
+        ("ESG_LOG_SYSLOG_URL", "syslog+tls:///x",
+         "must be syslog+tls://host:port; nothing is logged in the clear"),
+        ("ESG_STORE_URL", "file://server/share",
+         "must start with file:/// (a folder) or s3:// (a bucket)"),
+        ("ESG_STORE_RECIPIENTS", "age1ok,ssh-ed25519AAAA",
+         "'ssh-ed25519A'… is not an age public key; it starts with age1"),
+        ("ESG_STORE_RECIPIENTS", "age-secret-key-1hunter2",
+         "holds a secret key; give the public key, it starts with age1"),
+        ("ESG_ACCOUNTS_TOKEN", "a b",
+         "must be printable ASCII without spaces; look for a stray character"),
+        ("ESG_API_TOKEN", "\n",
+         "must be printable ASCII without spaces; look for a stray character"),
+        ("ESG_REPORT_DEADLINE", "09:00Z",
+         "must be a time of day without an offset; it is Central Time"),
+        ("ESG_API_FIELD_SOCIAL_SCORE", "esg.", "must be names joined by single dots"),
+        ("ESG_LEDGER_URL", "sqlite", "has no scheme; write for example "
+         "postgresql+psycopg://user:password@host/name"),
+        ("ESG_LEDGER_URL", "oracle+nope://x", "not a usable database URL (scheme 'oracle+nope'); "
+         "write for example sqlite:///folder/file.db or "
+         "postgresql+psycopg://user:password@host/name"),
+    ],
+)  # fmt: skip
+def test_our_own_rules_are_told_whole(monkeypatch, name, value, told):
+    assert problems(monkeypatch, **{name: value}) == [f"{name}: {told}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ESG_API_URL", "https://intranet-host:8443/v1/{account_id}"),
+        ("ESG_ACCOUNTS_URL", "file:///folder/accounts.csv"),
+        ("ESG_ACCOUNTS_URL", "https://host/accounts"),
+        ("ESG_ACCOUNTS_URL", "sqlite:///firm.db"),
+        ("ESG_LEDGER_URL", "postgresql+psycopg://db/ledger"),
+        ("ESG_STORE_URL", "file:///mnt/share"),
+        ("ESG_STORE_URL", "s3://bucket/prefix"),
+        ("ESG_SMTP_URL", "smtps://user:p@host"),
+        ("ESG_SMTP_URL", "smtp://host:587"),
+        ("ESG_LOG_SYSLOG_URL", "syslog+tls://host:6514"),
+        ("ESG_PUSHGATEWAY_URL", "http://user:p@host:9091"),
+        ("ESG_PUSHGATEWAY_URL", "https://host"),
+        ("ESG_API_FIELD_SOCIAL_SCORE", "esg.scores.social"),
+        ("ESG_STORE_RECIPIENTS", "age1abc age1def"),
+        ("ESG_API_TOKEN", "!~azAZ09"),
+    ],
+)
+def test_what_is_right_is_taken_as_it_stands(monkeypatch, name, value):
+    taken = getattr(load(monkeypatch, **{name: value}), name.removeprefix("ESG_").lower())
+    text = taken.get_secret_value() if isinstance(taken, SecretStr) else taken
+    assert text == value or text == tuple(value.split())
+
+
+def test_in_code_a_list_may_be_given_as_one():
+    assert Settings(_env_file=None, alert_email_dev=("a", "b")).alert_email_dev == ("a", "b")
+
+
 def test_an_unknown_name_is_refused_with_the_nearest_known_one(monkeypatch):
     assert problems(monkeypatch, ESG_API_RATELIMIT="5") == [
         "ESG_API_RATELIMIT: unknown setting; did you mean ESG_API_RATE_LIMIT?"
@@ -258,6 +328,14 @@ def test_half_an_oauth_configuration_names_what_is_missing(monkeypatch):
         f"ESG_API_OAUTH_TOKEN_URL: missing; {together}",
         f"ESG_API_OAUTH_CLIENT_SECRET: missing; {together}",
     ]
+    monkeypatch.setenv("ESG_API_URL", "")
+    with pytest.raises(SettingsError) as caught:
+        load_settings().require_for_run()
+    assert [line.partition(":")[0] for line in caught.value.problems] == [
+        "ESG_API_URL",
+        "ESG_API_OAUTH_TOKEN_URL",
+        "ESG_API_OAUTH_CLIENT_SECRET",
+    ]
     monkeypatch.delenv("ESG_API_OAUTH_CLIENT_ID")
     assert problems(
         monkeypatch, ESG_API_OAUTH_TOKEN_URL="https://x", ESG_API_OAUTH_CLIENT_SECRET="s"
@@ -291,9 +369,19 @@ def test_an_env_file_that_cannot_be_read_is_one_line(monkeypatch, tmp_path):
     assert problems(monkeypatch) == [".env: Is a directory"]
 
 
-def test_an_env_file_may_have_any_text_of_utf8(tmp_path):
+def test_an_env_file_is_utf8_whatever_the_machine_thinks(tmp_path):
     (tmp_path / "own.env").write_text("ESG_STORE_GROUP=Prüfer\n", encoding="utf-8")
     assert read_env_file(tmp_path / "own.env") == {"ESG_STORE_GROUP": "Prüfer"}
+    ask = "from esg_pipeline.settings import *; print(ascii(dict(read_env_file(Path('own.env')))))"
+    ascii_machine = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    said = subprocess.run(
+        [sys.executable, "-c", ask],
+        env={**os.environ, **ascii_machine},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert said == "{'ESG_STORE_GROUP': 'Pr\\xfcfer'}\n"
 
 
 def test_the_env_file_may_refer_to_the_environment(monkeypatch, tmp_path):

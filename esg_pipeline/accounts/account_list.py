@@ -108,7 +108,7 @@ def _refuse_doubles(ids: pa.ChunkedArray) -> None:
 def _focus(table: pa.Table) -> pa.ChunkedArray:
     """The focus column in our words: lower case, null for none."""
     words = pc.utf8_lower(pc.utf8_trim_whitespace(table["primary_esg_focus"]))
-    words = pc.if_else(pc.equal(words, ""), pa.scalar(None, pa.string()), words)
+    words = pc.if_else(pc.equal(words, ""), None, words)
     allowed = [focus.value for focus in Focus]
     unknown = pc.and_(pc.is_valid(words), pc.invert(pc.is_in(words, pa.array(allowed))))
     ids = table["account_id"].filter(unknown)
@@ -143,7 +143,7 @@ def account_list_sha256(accounts: pa.Table) -> str:
     for name in COLUMNS:
         values = accounts[name].cast(pa.large_string()).combine_chunks()
         lengths = pc.fill_null(pc.binary_length(values).cast(pa.int32()), -1)
-        digest.update(lengths.to_numpy(zero_copy_only=False).astype("<i4"))
+        digest.update(lengths.to_numpy().astype("<i4"))
         whole_column = pa.LargeListArray.from_arrays([0, len(values)], pc.fill_null(values, ""))
         digest.update(pc.binary_join(whole_column, pa.scalar("", pa.large_string()))[0].as_buffer())
     return digest.hexdigest()

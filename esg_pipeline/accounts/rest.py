@@ -147,7 +147,7 @@ class RestAccounts:
         try:
             page = Page.model_validate_json(bytes(body))
         except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
+            first = error.errors()[0]
             place = ".".join(str(step) for step in first["loc"]) or "body"
             raise AccountListError(
                 f"page {number} of {self.where} is not of the agreed form: {place}: {first['msg']}"

@@ -1,5 +1,8 @@
 """What every list must be, whatever source it comes from, and its hash."""
 
+from datetime import UTC, datetime
+from uuid import UUID
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -89,6 +92,20 @@ def test_an_id_that_is_not_text_is_refused(number: object) -> None:
         "could have lost leading zeros, so have the source give text (SQL: CAST(account_id AS "
         "TEXT) in ESG_ACCOUNTS_QUERY)"
     )
+
+
+def test_dates_and_uuids_that_a_database_gives_are_written_as_text() -> None:
+    number = UUID("9e0c2b9e-0000-4000-8000-000000000001")
+    when = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
+    rows = listed(
+        (number, "n", None, when), ("A1", "n", None, None), ("B1", "n", None, when.date())
+    )
+    assert [tuple(row.values()) for row in rows.to_pylist()] == [
+        (str(number), "n", None, "2026-11-20T08:00:00+00:00"),
+        ("A1", "n", None, None),
+        ("B1", "n", None, "2026-11-20"),
+    ]
+    assert "account_name must be text, but is date in row 1" in refusal_of(("A1", when.date()))
 
 
 def test_doubled_ids_are_told_whether_the_rows_are_equal_or_not() -> None:

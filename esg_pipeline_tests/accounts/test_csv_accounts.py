@@ -1,6 +1,8 @@
 """Accounts from a CSV file."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,13 @@ def test_a_wrong_file_is_refused(file: Path, content: bytes | str, told: str) ->
     assert told in refusal_of(file, content)
 
 
+def test_a_file_without_the_columns_is_told_which_it_must_have(file: Path) -> None:
+    assert refusal_of(file, "name\nCanary\n") == (
+        "account list: the first line of the CSV file has no column account_id, no column "
+        "account_name; it must name the columns account_id, account_name"
+    )
+
+
 def test_a_missing_file_is_told_and_not_waited_for(file: Path) -> None:
     with pytest.raises(AccountSourceError) as refused:
         CsvAccounts(file.as_uri()).read_active_accounts()
@@ -96,6 +105,23 @@ def test_a_share_that_hangs_hangs_neither_the_run_nor_the_check(
             f"{pipe}: no whole answer within 0.1 s; see whether the source hangs"
         )
         assert refused.value.retryable
+    pipe.open("w").close()
+
+
+def test_a_read_that_hangs_does_not_keep_the_process_alive(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    with pytest.raises(AccountSourceError):
+        CsvAccounts(pipe.as_uri(), read_limit_s=0.1).read_active_accounts()
+    hang = (
+        "from esg_pipeline.accounts.csv_file import CsvAccounts\n"
+        f"CsvAccounts({pipe.as_uri()!r}, read_limit_s=0.1).read_active_accounts()"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", hang], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 1
+    assert "no whole answer within 0.1 s" in ended.stderr
     pipe.open("w").close()
 
 

@@ -1,6 +1,7 @@
 """Accounts from a REST service on a real socket: right, and wrong in every way we know."""
 
 import gzip
+import json
 import re
 import socket
 import ssl
@@ -53,7 +54,9 @@ def test_all_pages_are_read_with_the_token(service: AccountsService) -> None:
         ("/accounts", {"status": "active", "page": str(page), "page_size": "1000"})
         for page in (1, 2, 3)
     ]
-    assert {headers["Authorization"] for _, _, headers in service.requests} == {f"Bearer {TOKEN}"}
+    for _, _, headers in service.requests:
+        sent = {name.lower(): value for name, value in headers.items()}
+        assert (sent["authorization"], sent["accept"]) == (f"Bearer {TOKEN}", "application/json")
 
 
 def test_the_service_may_give_smaller_pages_and_the_url_may_have_a_query(
@@ -203,6 +206,13 @@ def test_a_page_that_unpacks_to_300_megabytes_is_cut(service: AccountsService) -
     assert str(refusal_of(source_of(service))) == (
         f"account list: page 1 of {service.url} is larger than 33554432 bytes"
     )
+
+
+def test_a_page_of_just_as_many_bytes_as_allowed_is_read(service: AccountsService) -> None:
+    page = json.dumps({"accounts": accounts(1), "page": 1, "pages": 1, "total": 1}).encode()
+    body = gzip.compress(page.ljust(33_554_432), compresslevel=1)
+    service.answer = lambda number: (200, JSON | {"Content-Encoding": "gzip"}, body)
+    assert source_of(service).read_active_accounts().num_rows == 1
 
 
 def test_a_service_that_hangs_or_drips_does_not_hang_the_run(service: AccountsService) -> None:

@@ -114,6 +114,7 @@ def test_a_query_cannot_change_the_database(file: Path) -> None:
          "table accounts has no column account_name, status; set ESG_ACCOUNTS_QUERY to a SELECT "
          f"of {COLUMNS}"),
         (SMALL, "SELECT * FROM clients", "no such table: clients; check ESG_ACCOUNTS_URL and"),
+        (SMALL, "SELECT * FROM NoneOfOurs", "no such table: NoneOfOurs; check"),
         (SMALL, "SELEC 1", 'near "SELEC": syntax error'),
         (SMALL, "PRAGMA foreign_keys = ON",
          "ESG_ACCOUNTS_QUERY gives no column account_id, no column account_name; it must be a "
