@@ -91,7 +91,7 @@ environment must stay right: a name is added here, and none is changed or taken 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch, tmp_path):
     for name in list(os.environ):
-        if name.startswith("ESG_"):
+        if name.startswith("ESG_") or name == "DAGSTER_HOME":  # `make` sets one
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
