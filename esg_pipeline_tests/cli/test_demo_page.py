@@ -14,6 +14,8 @@ from esg_pipeline.cli import demo_page
 from esg_pipeline.cli.demo_page import choose_port, only_page_of
 from esg_pipeline_tests.servers.waiting import wait_until
 
+pytestmark = pytest.mark.servers
+
 START_AND_HANG = """
 import signal, sys
 from pathlib import Path
@@ -30,14 +32,18 @@ def taken() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_a_free_port_is_found_and_said_in_one_line(taken, monkeypatch, capsys):
+def test_a_free_port_is_found_and_said_in_one_line(
+    taken: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(demo_page, "USUAL_PORT", taken)
     found = choose_port(None)
     assert found != taken
     assert capsys.readouterr().out == f"Port {taken} is taken; the page gets {found}.\n"
 
 
-def test_a_port_that_is_asked_for_is_never_another_one(taken, capsys):
+def test_a_port_that_is_asked_for_is_never_another_one(
+    taken: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         choose_port(taken)
     assert ended.value.code == 2
@@ -48,7 +54,9 @@ def test_a_port_that_is_asked_for_is_never_another_one(taken, capsys):
     assert choose_port(port) == port
 
 
-def test_a_second_page_of_a_home_says_in_one_line_where_the_first_is(tmp_path: Path, capsys):
+def test_a_second_page_of_a_home_says_in_one_line_where_the_first_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with only_page_of(tmp_path) as address:
         address.write("http://127.0.0.1:3100 (process 7)")
         with pytest.raises(SystemExit) as ended, only_page_of(tmp_path):
@@ -62,7 +70,7 @@ def test_a_second_page_of_a_home_says_in_one_line_where_the_first_is(tmp_path: P
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a promise of Linux")
-def test_what_was_started_ends_with_a_killed_parent(tmp_path: Path):
+def test_what_was_started_ends_with_a_killed_parent(tmp_path: Path) -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", START_AND_HANG, str(tmp_path)], stdout=subprocess.PIPE, text=True
     )

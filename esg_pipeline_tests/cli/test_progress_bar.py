@@ -4,8 +4,10 @@ import os
 import pty
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from time_machine import TimeMachineFixture
 
 from esg_pipeline.cli.progress_bar import show_progress, words_of
 from esg_pipeline.daily_run.progress import current_watcher
@@ -16,7 +18,7 @@ NOW = datetime(2026, 3, 10, 10, 30, tzinfo=UTC)
 
 
 def progress(**facts: object) -> Progress:
-    values = {
+    values: dict[str, Any] = {
         "total": 100_000,
         "answered": 45_678,
         "failed": 1_234,
@@ -30,7 +32,7 @@ def progress(**facts: object) -> Progress:
         "outcomes": {},
         "latency": Latency(),
     }
-    return Progress(**values | facts)  # type: ignore[arg-type]
+    return Progress(**values | facts)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +51,9 @@ def progress(**facts: object) -> Progress:
         ({"answered": 100_000}, "1,234 failed; the report is made and delivered"),
     ],
 )
-def test_the_numbers_are_said_in_words(facts, words, time_machine):
+def test_the_numbers_are_said_in_words(
+    facts: dict[str, object], words: str, time_machine: TimeMachineFixture
+) -> None:
     time_machine.move_to(NOW, tick=False)
     assert words_of(progress(**facts)) == words
 
@@ -64,8 +68,8 @@ def test_the_numbers_are_said_in_words(facts, words, time_machine):
     ],
 )
 def test_a_pause_says_why_and_promises_no_finish_that_nobody_knows(
-    paused, words, has_finish, time_machine
-):
+    paused: str, words: str, has_finish: bool, time_machine: TimeMachineFixture
+) -> None:
     time_machine.move_to(NOW, tick=False)
     eta = datetime(2026, 3, 10, 13, 41, 12, tzinfo=UTC)
     said = words_of(progress(paused=paused, eta=eta))
@@ -73,7 +77,9 @@ def test_a_pause_says_why_and_promises_no_finish_that_nobody_knows(
     assert said == f"48.9/s, 1,234 failed, paused: {words}{finish}"
 
 
-def test_a_terminal_that_is_closed_ends_no_run(monkeypatch, tmp_path: Path):
+def test_a_terminal_that_is_closed_ends_no_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     own, theirs = pty.openpty()
     with os.fdopen(theirs, "w", encoding="utf-8") as terminal:
         monkeypatch.setattr("sys.stderr", terminal)
@@ -87,7 +93,7 @@ def test_a_terminal_that_is_closed_ends_no_run(monkeypatch, tmp_path: Path):
         monkeypatch.undo()
 
 
-def test_a_pipe_that_is_closed_ends_no_run(monkeypatch, tmp_path: Path):
+def test_a_pipe_that_is_closed_ends_no_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     with os.fdopen(writing, "w", encoding="utf-8") as pipe:
         monkeypatch.setattr("sys.stderr", pipe)

@@ -1,9 +1,11 @@
 """The demo's invented reports and real ones never share a home."""
 
+from esg_pipeline.sandbox import Sandbox
 from esg_pipeline_tests.end_to_end.command_here import command_here, run_here
+from esg_pipeline_tests.end_to_end.job import Job
 
 
-def test_a_real_run_refuses_the_home_of_the_demo(job, firm):
+def test_a_real_run_refuses_the_home_of_the_demo(job: Job, firm: Sandbox) -> None:
     (job.home / "sandbox").mkdir(parents=True)
     refused = run_here(job)
     assert refused.exit_code == 2
@@ -14,7 +16,7 @@ def test_a_real_run_refuses_the_home_of_the_demo(job, firm):
     assert firm.counts().total == 0
 
 
-def test_the_demo_refuses_a_home_that_is_in_use(job):
+def test_the_demo_refuses_a_home_that_is_in_use(job: Job) -> None:
     assert command_here(job, "status").exit_code == 0
     before = {path.name for path in job.home.iterdir()}
     for words in (["demo"], ["demo", "--ui"], ["sandbox"]):
@@ -25,7 +27,7 @@ def test_the_demo_refuses_a_home_that_is_in_use(job):
     assert {path.name for path in job.home.iterdir()} == before
 
 
-def test_the_demo_does_not_take_the_home_that_a_real_installation_names(job):
+def test_the_demo_does_not_take_the_home_that_a_real_installation_names(job: Job) -> None:
     """A `.env` in the folder is a real installation's; nothing of it is obeyed."""
     real = job.home.parent / "real"
     (job.work / ".env").write_text(f"DAGSTER_HOME={real}\nESG_STORE_URL=file:///nowhere\n")

@@ -187,7 +187,7 @@ def usual_port_is_taken() -> Iterator[None]:
 @pytest.mark.servers
 @pytest.mark.needs("git", "make")
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-def test_demo_page_and_materialize_work_in_a_clone(clone, usual_port_is_taken):
+def test_demo_page_and_materialize_work_in_a_clone(clone: Clone, usual_port_is_taken: None) -> None:
     """One story, because each start of Dagster takes its seconds."""
     demo = clone.make("demo")
     assert demo.returncode == 0, demo.stderr
