@@ -40,8 +40,7 @@ lint: $(VENV)/.dev  ## Format, lint, types, no secrets
 	.ci/secrets
 
 test: lint  ## Lint, types and all tests; TESTS=pattern: only those whose name matches
-	$(BIN)/python -m pytest $(if $(TESTS),-k "$(TESTS)",-m "not alone")
-	$(if $(TESTS),,$(BIN)/python -m pytest -m alone -n 0)
+	$(BIN)/python -m pytest $(if $(TESTS),-k "$(TESTS)")
 
 test-fast: $(VENV)/.dev  ## The tests that start no process and no server
 	$(BIN)/python -m pytest -m "not servers" $(if $(TESTS),-k "$(TESTS)")

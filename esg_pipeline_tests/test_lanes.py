@@ -1,8 +1,11 @@
 """What a machine lacks is skipped and named in one line; the lane without servers has none."""
 
+import re
 from pathlib import Path
 
 import pytest
+
+from esg_pipeline_tests.lanes import PACKAGES
 
 pytest_plugins = ["pytester"]
 
@@ -110,3 +113,10 @@ def test_without():
 """
     run(bare, source).assert_outcomes(passed=2)
     run(bare, source, "-m", "not servers").assert_outcomes(passed=1, deselected=1)
+
+
+def test_ci_installs_whatever_a_test_may_need():
+    script = (Path(__file__).parents[1] / ".ci/packages").read_text("utf-8")
+    installed = re.search(r"^packages=\((.*)\)$", script, re.MULTILINE)
+    assert installed is not None
+    assert set(PACKAGES.values()) <= set(installed[1].split())

@@ -24,6 +24,13 @@ from esg_pipeline_tests.scoring.raw_api import RawApi, run_raw_api
 DAY = date(2026, 11, 24)
 
 
+def begin(process: subprocess.Popen[str]) -> None:
+    """Let a scoring that waits begin."""
+    assert process.stdin is not None
+    process.stdin.write("begin\n")
+    process.stdin.flush()
+
+
 def read_accounts(database: str) -> pa.Table:
     """The active accounts of a sandbox, as the accounts stage gives them."""
     with closing(sqlite3.connect(database)) as connection:
@@ -44,6 +51,7 @@ class Scoring:
         token: The token that the sandbox takes now.
         checkpoint: Of the newest run.
         outcome: Of the newest run.
+        calls_end_at: Of the newest run.
     """
 
     sandbox: Sandbox
@@ -51,6 +59,7 @@ class Scoring:
     token: str
     checkpoint: MemoryCheckpoint = field(default_factory=MemoryCheckpoint)
     outcome: ScoringOutcome | None = None
+    calls_end_at: datetime | None = None
 
     def settings(self, **settings: Any) -> Settings:
         """Fast, without a limit that would matter, unless told otherwise."""
@@ -90,7 +99,7 @@ class Scoring:
         """Score these accounts; `settings` are those of `Settings`."""
         self.checkpoint = checkpoint or MemoryCheckpoint()
         state = self.checkpoint
-        calls_end_at = now() + timedelta(seconds=calls_end_in_s)
+        calls_end_at = self.calls_end_at = now() + timedelta(seconds=calls_end_in_s)
         self.outcome = score_accounts(
             accounts,
             settings=self.settings(**settings),
@@ -106,7 +115,13 @@ class Scoring:
         return self.checkpoint.ratings
 
     def start_process(
-        self, folder: Path, *, day: date = DAY, count: int | None = None, limit: float = 1000
+        self,
+        folder: Path,
+        *,
+        day: date = DAY,
+        count: int | None = None,
+        limit: float = 1000,
+        at_once: bool = True,
     ) -> subprocess.Popen[str]:
         """Score the first `count` accounts in a process of its own, with the ledger in `folder`."""
         task = {
@@ -127,7 +142,14 @@ class Scoring:
             "esg_pipeline_tests.scoring.scoring_process",
             json.dumps(task),
         ]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        if at_once:
+            begin(process)
+        return process
 
     def ids(self, count: int) -> list[str]:
         """The first `count` account ids."""

@@ -13,6 +13,8 @@ from esg_pipeline_tests.scoring.conftest import read_accounts
 def main() -> None:
     """Score accounts of a database; argument: JSON with day, count, database, ledger, settings."""
     task = json.loads(sys.argv[1])
+    print("ready", flush=True)
+    sys.stdin.readline()
     day = date.fromisoformat(task["day"])
     ledger = Ledger.open(task["ledger"])
     lease = ledger.leases.acquire(day, run_id="run")

@@ -84,7 +84,7 @@ def test_a_tenth_that_always_fails_gets_three_calls_each_and_nobody_else_more_th
 
 def test_what_fails_once_succeeds_at_the_second_attempt(scoring):
     scoring.sandbox.set_faults({"http_503": "0.1:1", "truncated": "0.1:1", "timeout": "0.02:1"})
-    ratings = scoring.run(500, api_timeout=1)
+    ratings = scoring.run(500, api_timeout=5)
     assert {str(rating.status) for rating in ratings.values()} == {"Successful"}
     assert {rating.attempts for rating in ratings.values()} == {1, 2}
     assert scoring.counts.most_per_account == 2

@@ -1,8 +1,8 @@
 """However a run ends, it ends in time and what was answered is safe."""
 
+import os
 import signal
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,14 +11,17 @@ from esg_pipeline.ledger import LeaseLost, LedgerUnavailable
 from esg_pipeline.scoring import Ended, engine_thread
 from esg_pipeline.scoring.api import client
 from esg_pipeline_tests.scoring.checkpoints import MemoryCheckpoint
+from esg_pipeline_tests.servers.waiting import PATIENCE_S, wait_until
+
+STALL_S = 2.0
+"""For so long a busy machine may keep a call that has left from being counted by the server."""
 
 
 def test_no_call_starts_after_the_end_of_calls_and_those_in_flight_are_waited_for(scoring):
     scoring.sandbox.set_faults(latency_s=0.5)
-    end = time.time() + 2
     ratings = scoring.run(3000, api_rate_limit=100, calls_end_in_s=2)
     calls = scoring.sandbox.calls()
-    assert max(call.wall for call in calls) <= end + 0.5
+    assert max(call.wall for call in calls) <= scoring.calls_end_at.timestamp() + STALL_S
     assert len(ratings) == len(calls) == scoring.outcome.tally.calls
     assert scoring.outcome.ended is Ended.DEADLINE
     assert scoring.outcome.unanswered == 3000 - len(ratings)
@@ -27,37 +30,43 @@ def test_no_call_starts_after_the_end_of_calls_and_those_in_flight_are_waited_fo
 
 def test_calls_that_never_end_do_not_hold_up_the_end(scoring):
     scoring.sandbox.set_faults({"timeout": 0.05})
-    started = time.monotonic()
-    ratings = scoring.run(300, calls_end_in_s=1.5, reserve_s=2, api_timeout=60)
-    assert time.monotonic() - started < 10
+    ratings = scoring.run(300, calls_end_in_s=3, reserve_s=2, api_timeout=600)
     assert ratings
+    assert set(scoring.checkpoint.by_reason()) == {""}, "nobody was waited for until a timeout"
     assert scoring.outcome.ended is Ended.DEADLINE
     assert scoring.outcome.unanswered == 300 - len(ratings) > 0
 
 
 def test_the_end_follows_the_wall_clock_when_it_jumps(scoring):
     jump = [timedelta(0)]
-    timer = threading.Timer(1.5, jump.__setitem__, (0, timedelta(hours=1)))
-    timer.start()
-    started = time.monotonic()
+
+    def forward(progress):
+        if progress.answered > 30:
+            jump[0] = timedelta(hours=1)
+
     scoring.run(
         3000,
         api_rate_limit=50,
         calls_end_in_s=3000,
         now=lambda: datetime.now(UTC) + jump[0],
+        on_progress=forward,
     )
-    timer.join()
-    assert time.monotonic() - started < 10
+    assert 30 < scoring.counts.total < 3000
     assert scoring.outcome.ended is Ended.DEADLINE
 
 
 def test_a_clock_that_jumps_back_does_not_stop_the_calls(scoring):
     jump = [timedelta(0)]
-    timer = threading.Timer(0.7, jump.__setitem__, (0, timedelta(hours=-1)))
-    timer.start()
-    ratings = scoring.run(150, api_rate_limit=100, now=lambda: datetime.now(UTC) + jump[0])
-    timer.join()
-    assert len(ratings) == 150
+
+    def back(progress):
+        if progress.answered > 30:
+            jump[0] = timedelta(hours=-1)
+
+    ratings = scoring.run(
+        300, api_rate_limit=100, now=lambda: datetime.now(UTC) + jump[0], on_progress=back
+    )
+    assert jump[0]
+    assert len(ratings) == 300
 
 
 def test_a_hang_that_ignores_cancellation_does_not_hold_up_the_end(scoring, monkeypatch):
@@ -69,20 +78,22 @@ def test_a_hang_that_ignores_cancellation_does_not_hold_up_the_end(scoring, monk
         result = read(self, *arguments)
         calls.append(None)
         if len(calls) == 50:
-            wakes_up.wait(30)
+            hangs.append(None)
+            wakes_up.wait(PATIENCE_S)
+            hangs.clear()
         return result
 
     calls: list[None] = []
+    hangs: list[None] = []
     monkeypatch.setattr(client.ApiClient, "_result_of", hang_at_the_50th)
-    started = time.monotonic()
-    ratings = scoring.run(300, api_rate_limit=100, calls_end_in_s=2)
-    took = time.monotonic() - started
+    ratings = scoring.run(300, api_rate_limit=100, calls_end_in_s=4)
     answered, made = len(ratings), scoring.counts.total
+    assert hangs, "it is over, although the call hangs still"
     wakes_up.set()
-    assert took < 20
+    wait_until(lambda: not hangs)
     assert scoring.outcome.ended is Ended.HANG
     assert answered >= 45
-    time.sleep(0.5)  # the thread that woke up may do what it can: nothing
+    # The thread that woke up did what it could: nothing.
     assert (len(ratings), scoring.counts.total) == (answered, made)
 
 
@@ -96,18 +107,23 @@ def test_an_interrupt_keeps_what_was_answered_and_goes_on_its_way(scoring):
 
     scoring.sandbox.set_faults(latency_s=0.1)
     handler = signal.signal(signal.SIGUSR1, interrupt)
-    killer = threading.Timer(1.5, signal.raise_signal, (signal.SIGUSR1,))
+    has_begun = threading.Event()
+    killer = threading.Thread(
+        target=lambda: has_begun.wait(PATIENCE_S) and os.kill(os.getpid(), signal.SIGUSR1)
+    )
     killer.start()
-    started = time.monotonic()
     try:
         with pytest.raises(Interrupted):
-            scoring.run(3000, api_rate_limit=100)
+            scoring.run(
+                3000,
+                api_rate_limit=100,
+                on_progress=lambda progress: progress.answered > 50 and has_begun.set(),
+            )
     finally:
         killer.join()
         signal.signal(signal.SIGUSR1, handler)
-    assert time.monotonic() - started < 10
     answered = set(scoring.checkpoint.ratings)
-    assert len(answered) == scoring.counts.total > 50
+    assert 3000 > len(answered) == scoring.counts.total > 50
     assert scoring.checkpoint.begun == set()
     scoring.sandbox.reset()
     scoring.run(300, checkpoint=scoring.checkpoint)
@@ -120,15 +136,16 @@ def test_while_the_ledger_is_away_no_call_is_made_and_then_all_goes_on(scoring):
 
     def watch(progress):
         seen.append(progress)
-        if progress.answered > 50 and not paused and not checkpoint.is_away:
+        if progress.answered > 50 and not paused:
             checkpoint.is_away = True
-            threading.Timer(2.5, checkpoint.__setattr__, ("is_away", False)).start()
         if progress.paused == "ledger":
             paused.append(progress.calls)
+        if len(paused) == 4:
+            checkpoint.is_away = False
 
     ratings = scoring.run(200, api_rate_limit=100, checkpoint=checkpoint, on_progress=watch)
     assert len(ratings) == scoring.counts.total == 200
-    assert len(paused) >= 3
+    assert len(paused) >= 4
     assert paused[-1] - paused[1] <= 1
 
 
@@ -148,15 +165,13 @@ def test_a_ledger_that_stays_away_is_an_error_at_the_end(scoring, monkeypatch):
             calls_end_in_s=3,
             reserve_s=2,
         )
-    assert scoring.counts.total < 250
+    assert scoring.counts.total < 1500
 
 
 def test_a_lost_lease_stops_everything_and_nothing_more_is_written(scoring):
     checkpoint = MemoryCheckpoint(lost_after=100)
-    started = time.monotonic()
     with pytest.raises(LeaseLost):
         scoring.run(3000, api_rate_limit=200, checkpoint=checkpoint)
-    assert time.monotonic() - started < 10
     assert 100 <= len(checkpoint.ratings) < 1000
     assert scoring.counts.total < 1000
 

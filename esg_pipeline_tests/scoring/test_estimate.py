@@ -41,18 +41,15 @@ def test_what_is_done_needs_no_more_time():
     assert Estimate().seconds_left(0) == 0
 
 
-@pytest.mark.alone
 def test_a_real_run_says_early_when_it_will_be_over(scoring):
     foretold = []
 
     def listen(progress):
         if progress.eta is not None and progress.answered < progress.total:
-            foretold.append((datetime.now(UTC), progress.eta))
+            foretold.append((datetime.now(UTC), progress))
 
-    started_at = datetime.now(UTC)
     scoring.run(600, api_rate_limit=50, on_progress=listen)
-    ended_at = datetime.now(UTC)
-    tenth = (ended_at - started_at) / 10
-    first_heard_at, _ = foretold[0]
-    assert first_heard_at < ended_at - 4 * tenth
-    assert all(abs(eta - ended_at) < tenth for _, eta in foretold)
+    assert foretold[0][1].answered < 600 * 0.75, "early"
+    for now, progress in foretold:
+        at_its_pace = (progress.total - progress.answered) / progress.rate
+        assert (progress.eta - now).total_seconds() == pytest.approx(at_its_pace, rel=0.1, abs=0.5)

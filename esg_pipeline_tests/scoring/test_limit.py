@@ -3,6 +3,7 @@
 import json
 import time
 from bisect import bisect_right
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -11,40 +12,63 @@ from esg_pipeline.ledger import RateShare
 from esg_pipeline.sandbox import Sandbox
 from esg_pipeline.scoring import ScoringOutcome
 from esg_pipeline_tests.scoring.checkpoints import MemoryCheckpoint, MemoryRateLimit
-from esg_pipeline_tests.scoring.conftest import DAY
+from esg_pipeline_tests.scoring.conftest import DAY, begin
 
-STALL_S = 0.1
-"""How long the server's process may be kept from running on a busy machine; calls that arrived
-meanwhile bear one time."""
-
-pytestmark = pytest.mark.alone
-
-
-def most_in_a_second(sandbox: Sandbox) -> int:
-    """Most calls the server counted in any second, forgiving stalls of its own."""
-    arrivals = [call.at for call in sandbox.calls()]
-    window_s = 1 - STALL_S
-    return max(n + 1 - bisect_right(arrivals, at - window_s) for n, at in enumerate(arrivals))
+STALL_S = 0.5
+"""For so long a busy machine may keep the server or the engine from running. Calls that were made
+meanwhile bear one time, so so many seconds' worth of them may seem to have come together."""
+JUDGED_S = 10
+"""In windows of so many seconds a pace that is 8 % too fast is more than a stall explains."""
 
 
-@pytest.mark.parametrize(("limit", "accounts"), [(10, 25), (100, 230), (400, 900)])
-def test_the_server_never_sees_more_than_the_limit_in_any_second(scoring, limit, accounts):
-    scoring.run(accounts, api_rate_limit=limit)
-    assert most_in_a_second(scoring.sandbox) <= limit
+def is_within(limit: float, arrivals: Sequence[float]) -> bool:
+    """In no whole number of seconds were there more calls than the limit allows and a stall hides.
+
+    A pace that is within the limit always passes; one 8 % above it fails after `JUDGED_S`.
+    """
+    for window_s in range(1, int(arrivals[-1] - arrivals[0]) + 2):
+        most = max(n + 1 - bisect_right(arrivals, at - window_s) for n, at in enumerate(arrivals))
+        if most > limit * (window_s + STALL_S):
+            return False
+    return True
+
+
+def arrivals_at(sandbox: Sandbox) -> list[float]:
+    """When the server counted each call, by its own clock."""
+    return sorted(call.at for call in sandbox.calls())
+
+
+@pytest.mark.parametrize("limit", [4, 10, 100, 250])
+def test_eight_per_cent_too_fast_is_found_and_a_stall_is_no_false_alarm(limit):
+    times = [n / limit for n in range(JUDGED_S * limit + limit)]
+    assert is_within(limit, times)
+    assert is_within(limit, [5.3 if 5.3 - STALL_S < at < 5.3 else at for at in times])
+    assert not is_within(limit, [at / 1.08 for at in times])
+    assert not is_within(limit, [*times, *(5 + n / limit / 10 for n in range(limit))][limit:])
+
+
+@pytest.mark.parametrize("limit", [10, 100, 250])
+def test_the_server_never_sees_more_than_the_limit(scoring, limit):
+    scoring.run(JUDGED_S * limit + limit // 2, api_rate_limit=limit)
+    assert is_within(limit, arrivals_at(scoring.sandbox))
 
 
 def test_two_dates_at_once_stay_within_one_limit_and_use_it(scoring, tmp_path):
-    limit, yesterday = 200, DAY - timedelta(days=1)
-    with scoring.start_process(tmp_path, day=yesterday, count=3000, limit=limit) as older:
-        scoring.sandbox.wait_for_calls(200)
-        with scoring.start_process(tmp_path, count=1500, limit=limit) as today:
-            assert json.loads(today.communicate(timeout=60)[0])["Successful"] == 1500
-        assert older.poll() is None, "the older date leaves most of the limit to the newest"
-        assert json.loads(older.communicate(timeout=60)[0])["Successful"] == 3000
-    arrivals = [call.at for call in scoring.sandbox.calls()]
-    assert len(arrivals) == 4500
-    assert most_in_a_second(scoring.sandbox) <= limit
-    assert 4500 / (arrivals[-1] - arrivals[0]) >= 0.85 * limit  # two handovers
+    limit, yesterday = 100, DAY - timedelta(days=1)
+    with (
+        scoring.start_process(tmp_path, count=700, limit=limit, at_once=False) as today,
+        scoring.start_process(tmp_path, day=yesterday, count=1000, limit=limit) as older,
+    ):
+        scoring.sandbox.wait_for_calls(100)
+        begin(today)
+        assert json.loads(today.communicate()[0])["Successful"] == 700
+        assert json.loads(older.communicate()[0])["Successful"] == 1000
+    calls = sorted(scoring.sandbox.calls(), key=lambda call: call.at)
+    assert len(calls) == 1700
+    assert is_within(limit, [call.at for call in calls])
+    of_today = [n for n, call in enumerate(calls) if call.analysis_date == DAY.isoformat()]
+    beside = of_today[-1] - of_today[0] + 1 - 700
+    assert 0 < beside < 700 / 2, "the older date leaves most of the limit to the newest"
 
 
 def test_a_limit_too_small_to_share_lets_the_older_date_wait(scoring, tmp_path):
@@ -52,9 +76,9 @@ def test_a_limit_too_small_to_share_lets_the_older_date_wait(scoring, tmp_path):
         scoring.sandbox.wait_for_calls(4)
         yesterday = DAY - timedelta(days=1)
         with scoring.start_process(tmp_path, day=yesterday, count=8, limit=4) as older:
-            assert json.loads(today.communicate(timeout=60)[0])["Successful"] == 20
-            assert json.loads(older.communicate(timeout=60)[0])["Successful"] == 8
-    assert most_in_a_second(scoring.sandbox) <= 4
+            assert json.loads(today.communicate()[0])["Successful"] == 20
+            assert json.loads(older.communicate()[0])["Successful"] == 8
+    assert is_within(4, arrivals_at(scoring.sandbox))
 
 
 def test_what_a_killed_run_called_last_counts_for_the_one_that_takes_its_share(scoring, tmp_path):
@@ -65,8 +89,8 @@ def test_what_a_killed_run_called_last_counts_for_the_one_that_takes_its_share(s
             scoring.sandbox.wait_for_calls(5 * limit)
             today.kill()
             today.wait()
-            assert json.loads(older.communicate(timeout=60)[0])["Successful"] == 30
-    assert most_in_a_second(scoring.sandbox) <= limit
+            assert json.loads(older.communicate()[0])["Successful"] == 30
+    assert is_within(limit, arrivals_at(scoring.sandbox))
 
 
 def test_a_share_that_another_had_is_used_a_second_later(scoring):
@@ -91,30 +115,33 @@ def test_a_run_without_a_share_of_the_limit_makes_no_call(scoring):
 
 
 def test_a_respected_limit_brings_no_throttle(scoring):
-    scoring.sandbox.set_faults(rate_limit=200)
-    scoring.run(450, api_rate_limit=200)
-    assert most_in_a_second(scoring.sandbox) <= 200
-    # A stall of the machine can push calls together at the server that left apart.
-    assert scoring.counts.over_limit <= 2
-    assert scoring.counts.total == 450 + scoring.counts.over_limit
+    limit = 100
+    scoring.sandbox.set_faults(
+        rate_limit=round(limit * (1 + STALL_S))
+    )  # so no stall can be refused
+    scoring.run(250, api_rate_limit=limit)
+    assert scoring.counts.over_limit == 0
+    assert scoring.counts.total == 250
 
 
 def test_retries_stay_under_the_limit_when_they_line_up(scoring):
     scoring.sandbox.set_faults({"http_500": "0.5:1"}, latency_s=0.2)
-    scoring.run(120, api_rate_limit=100, api_backoff_base=0.001, api_backoff_max=0.001)
-    assert most_in_a_second(scoring.sandbox) <= 100
+    scoring.run(800, api_rate_limit=100, api_backoff_base=0.001, api_backoff_max=0.001)
+    assert scoring.counts.total > JUDGED_S * 100
+    assert is_within(100, arrivals_at(scoring.sandbox))
 
 
 def test_a_throttle_costs_no_attempt_and_pauses_everybody(scoring):
-    scoring.sandbox.set_faults(rate_limit=50)
-    ratings = scoring.run(150, api_rate_limit=300)
+    scoring.sandbox.set_faults(rate_limit=50, throttle_headers={"Retry-After": "3"})
+    ratings = scoring.run(80, api_rate_limit=300)
     assert scoring.counts.over_limit > 0
     assert {rating.attempts for rating in ratings.values()} == {1}
     assert {str(rating.status) for rating in ratings.values()} == {"Successful"}
     assert scoring.checkpoint.refunds == scoring.counts.over_limit
     refused = [call.at for call in scoring.sandbox.calls() if call.over_limit]
-    following = [call.at for call in scoring.sandbox.calls() if call.at > refused[0] + 0.3]
-    assert min(following) >= refused[0] + 0.9  # Retry-After: 1
+    in_flight_s = 1 + STALL_S  # what had left before the refusal was heard
+    following = [call.at for call in scoring.sandbox.calls() if call.at > refused[0] + in_flight_s]
+    assert min(following) >= refused[0] + 3
 
 
 @pytest.mark.parametrize(
@@ -154,7 +181,7 @@ def test_an_absurd_wait_is_cut_and_reported(scoring, caplog):
 
 def test_accounts_throttled_until_the_end_are_failed_as_rate_limited(scoring):
     scoring.sandbox.set_faults({"http_429": 1.0}, throttle_headers={"Retry-After": "1"})
-    ratings = scoring.run(3, calls_end_in_s=1.5)
+    ratings = scoring.run(3, calls_end_in_s=4)
     assert ratings
     assert {rating.reason for rating in ratings.values()} == {"rate_limited"}
     assert {rating.attempts for rating in ratings.values()} == {0}

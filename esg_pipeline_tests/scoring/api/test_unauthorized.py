@@ -141,8 +141,8 @@ def test_a_fetched_token_is_masked_wherever_it_is_shown(raw_api, scoring):
 
 
 def test_a_token_is_renewed_before_it_ends(scoring):
-    scoring.sandbox.set_faults(token_lifetime_s=1.0)
-    scoring.run(300, api_rate_limit=100, **oauth(scoring))
+    scoring.sandbox.set_faults(token_lifetime_s=4.0)
+    scoring.run(500, api_rate_limit=50, **oauth(scoring))
     counts = scoring.counts
     assert counts.unauthorized == 0
     assert 2 <= counts.tokens_issued <= 8
