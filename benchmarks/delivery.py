@@ -100,7 +100,7 @@ def deliver_from_ledger(accounts: pa.Table, ratings: pa.Table, folder: Path) -> 
     report = build_report(accounts, ratings)
     validate_report(report)
     store = open_store(settings)
-    deliver_edition(hold, settings, store, accounts, ratings, report, on_delivered=lambda: None)
+    deliver_edition(hold, settings, store, accounts, ratings, report)
     verify(store, hold.day, trusted=open_signer(settings.keys_folder).trusted)
     seconds = time.perf_counter() - started
     hold.lease.release()

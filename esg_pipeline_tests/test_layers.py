@@ -23,15 +23,16 @@ MAY_IMPORT = {
     "clock": set(),
     "ratings": set(),
     "failure_share": set(),
+    "exit_codes": set(),
     "settings": {"safe_text"},
     "ledger": {"clock", "ratings", "safe_text"},
     **dict.fromkeys(STAGES, STAGE),
     "observability": WORDS | {"scoring"},
     "sandbox": {"ratings"},
-    "daily_run": THE_DAY,
+    "daily_run": THE_DAY | {"exit_codes"},
     "defs": THE_DAY | {"daily_run"},
     "definitions": {"defs"},
-    "cli": THE_DAY | {"daily_run", "defs", "definitions", "sandbox"},
+    "cli": THE_DAY | {"exit_codes", "daily_run", "defs", "definitions", "sandbox"},
     "__main__": {"cli"},
 }
 """What each file or folder of the package may know beside itself."""

@@ -5,7 +5,8 @@ import sys
 import click
 
 from esg_pipeline import clock
-from esg_pipeline.cli.home import ExitCode, settings_or_exit
+from esg_pipeline.cli.home import settings_or_exit
+from esg_pipeline.exit_codes import ExitCode
 
 
 @click.group()

@@ -4,7 +4,8 @@ from typing import TextIO
 
 import click
 
-from esg_pipeline.cli.home import ExitCode, by_option, end, opened_ledger, settings_or_exit
+from esg_pipeline.cli.home import by_option, end, opened_ledger, settings_or_exit
+from esg_pipeline.exit_codes import ExitCode
 
 
 @click.group()

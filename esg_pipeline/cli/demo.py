@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from esg_pipeline.cli.home import (
-    ExitCode,
     command_as_called,
     end,
     opened_ledger,
@@ -16,6 +15,7 @@ from esg_pipeline.cli.home import (
     settings_or_exit,
     today,
 )
+from esg_pipeline.exit_codes import ExitCode
 from esg_pipeline.sandbox import Sandbox, SandboxError, start_sandbox
 from esg_pipeline.settings import DEMO_FOLDER
 

@@ -23,7 +23,8 @@ from types import FrameType
 
 import click
 
-from esg_pipeline.cli.home import ExitCode, end
+from esg_pipeline.cli.home import end
+from esg_pipeline.exit_codes import ExitCode
 from esg_pipeline.sandbox import Sandbox
 
 HOST = "127.0.0.1"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from esg_pipeline.cli.home import ExitCode, first_line, settings_or_exit
+from esg_pipeline.cli.home import first_line, settings_or_exit
+from esg_pipeline.exit_codes import ExitCode
 from esg_pipeline.settings import Settings
 
 if TYPE_CHECKING:

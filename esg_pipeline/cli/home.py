@@ -1,4 +1,4 @@
-"""What every command does first: find the Dagster home, read the settings, agree on exit codes."""
+"""What every command does first: find the Dagster home, read the settings, end."""
 
 import getpass
 import os
@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
-from enum import IntEnum
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from esg_pipeline import clock
+from esg_pipeline.exit_codes import ExitCode
 from esg_pipeline.safe_text import mask
 from esg_pipeline.settings import (
     DEFAULT_HOME,
@@ -30,16 +30,6 @@ if TYPE_CHECKING:
 
 
 DEMO_HOME = ".demo_home"
-
-
-class ExitCode(IntEnum):
-    """What the command line returns (docs/design.md#command-line)."""
-
-    DELIVERED = 0
-    FAILED = 1
-    USAGE = 2
-    DELIVERED_ABOVE_THRESHOLD = 3
-    ALREADY_RUNNING = 4
 
 
 def end(code: ExitCode, message: str) -> NoReturn:

@@ -16,14 +16,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from esg_pipeline.cli.home import (
-    ExitCode,
-    by_option,
-    date_option,
-    end,
-    opened_ledger,
-    settings_or_exit,
-)
+from esg_pipeline.cli.home import by_option, date_option, end, opened_ledger, settings_or_exit
+from esg_pipeline.exit_codes import ExitCode
 from esg_pipeline.safe_text import visible
 from esg_pipeline.settings import Settings, SettingsError
 

@@ -6,7 +6,6 @@ import click
 
 from esg_pipeline.cli.home import (
     BusinessDate,
-    ExitCode,
     by_option,
     end,
     ends_with_one_line,
@@ -14,6 +13,7 @@ from esg_pipeline.cli.home import (
     settings_or_exit,
     today,
 )
+from esg_pipeline.exit_codes import ExitCode
 
 
 @click.command()

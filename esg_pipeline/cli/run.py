@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from esg_pipeline.cli.home import (
-    ExitCode,
     date_option,
     end,
     first_line,
@@ -23,6 +22,7 @@ from esg_pipeline.cli.home import (
     opened_ledger,
     settings_or_exit,
 )
+from esg_pipeline.exit_codes import ExitCode
 from esg_pipeline.safe_text import mask
 from esg_pipeline.settings import Settings
 
@@ -141,6 +141,7 @@ def run_here(settings: Settings, day: date, asked: dict[str, Any]) -> ExitCode:
     """
 
     from esg_pipeline.cli.progress_bar import show_progress
+    from esg_pipeline.daily_run.endings import ending_named
     from esg_pipeline.definitions import defs
     from esg_pipeline.defs.failed_step import OUTCOME_TAG
 
@@ -163,21 +164,21 @@ def run_here(settings: Settings, day: date, asked: dict[str, Any]) -> ExitCode:
     except Exception as error:  # whatever Dagster or its database has to say
         home = os.environ["DAGSTER_HOME"]
         end(ExitCode.FAILED, f"Dagster's instance in {home} cannot be used: {first_line(error)}")
-    outcome = stored.tags.get(OUTCOME_TAG) if stored else None
-    if outcome == "LeaseHeld":
+    ending = ending_named(stored.tags.get(OUTCOME_TAG, "") if stored else "")
+    if ending.exit_code is ExitCode.ALREADY_RUNNING:
         click.echo(f"{day}: another run already works on this date; no call was made.", err=True)
-        return ExitCode.ALREADY_RUNNING
+        return ending.exit_code
     if result.success:
         return _say_delivered(settings, day)
     click.echo(_why(result), err=True)
-    if outcome == "SettingsError":
-        return ExitCode.USAGE
+    if ending.exit_code is ExitCode.USAGE:
+        return ending.exit_code
     page = f"{settings.dagster_url}/runs/" if settings.dagster_url else "Dagster run "
     click.echo(f"Details: {page}{result.run_id}", err=True)
     if _has_delivered(settings, day, result.run_id):
         click.echo("The report itself is delivered:", err=True)
         return _say_delivered(settings, day)
-    return ExitCode.FAILED
+    return ending.exit_code
 
 
 def _opened_instance() -> "DagsterInstance":

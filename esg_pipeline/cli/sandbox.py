@@ -4,7 +4,8 @@ import shlex
 
 import click
 
-from esg_pipeline.cli.home import ExitCode, command_as_called, end, prepare_demo_home
+from esg_pipeline.cli.home import command_as_called, end, prepare_demo_home
+from esg_pipeline.exit_codes import ExitCode
 from esg_pipeline.settings import DEMO_FOLDER
 
 

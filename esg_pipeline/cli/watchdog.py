@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from esg_pipeline import clock
-from esg_pipeline.cli.home import ExitCode, end, settings_or_exit
+from esg_pipeline.cli.home import end, settings_or_exit
+from esg_pipeline.exit_codes import ExitCode
 from esg_pipeline.settings import Settings
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The steps of one day's run, each joining stages: hold the date, freeze the list, score, deliver.
+"""The steps of one day's run, each joining stages: claim, freeze the list, score, deliver.
 
 This is where the stages meet; the Dagster assets and the command line both call it. No rule of a
 single stage belongs here, and nothing of Dagster.
@@ -6,23 +6,21 @@ single stage belongs here, and nothing of Dagster.
 
 from esg_pipeline.daily_run.claim import (
     MATERIALIZE_ALL,
-    AlreadyDelivered,
     DayHold,
-    NotBegun,
-    NothingToAskAgain,
     RunRequest,
     check_can_ask_again,
     hold_day,
 )
-from esg_pipeline.daily_run.deliver import (
+from esg_pipeline.daily_run.deliver import Delivered, deliver_edition, rebuild_files
+from esg_pipeline.daily_run.errors import (
+    AccountListHeld,
+    AlreadyDelivered,
     DeadlineExceeded,
-    Delivered,
+    NotBegun,
+    NothingToAskAgain,
     NothingToRebuild,
-    deliver_edition,
-    rebuild_files,
 )
 from esg_pipeline.daily_run.freeze_accounts import FrozenAccounts, freeze_accounts
-from esg_pipeline.daily_run.list_release import AccountListHeld
 from esg_pipeline.daily_run.score_edition import note_out_of_memory, score_edition
 from esg_pipeline.daily_run.summarise import history, history_files
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from esg_pipeline import __version__, clock
+from esg_pipeline.daily_run.errors import AlreadyDelivered, NotBegun, NothingToAskAgain
 from esg_pipeline.delivery import Store, editions
 from esg_pipeline.ledger import Edition, EditionState, Lease, Ledger
 from esg_pipeline.settings import Settings
@@ -52,26 +53,6 @@ class DayHold:
     edition: Edition
     window: clock.RunWindow
     request: RunRequest
-
-
-class AlreadyDelivered(Exception):
-    """This run's own edition is delivered; a retry after a late crash has nothing left to do."""
-
-
-class NotBegun(Exception):
-    """An asset was materialized without those before it, and the date has nothing it could use."""
-
-
-class NothingToAskAgain(Exception):
-    """A rerun of some accounts was asked for, but the date has none to give.
-
-    Attributes:
-        is_fine: There is nothing to do because no account Failed.
-    """
-
-    def __init__(self, message: str, *, is_fine: bool = False) -> None:
-        super().__init__(message)
-        self.is_fine = is_fine
 
 
 def hold_day(

@@ -1,7 +1,7 @@
 """Delivering an edition, and making one again: from checked rows to verified, signed files."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -10,9 +10,11 @@ from typing import Any
 import pyarrow as pa
 
 from esg_pipeline import __version__, clock
-from esg_pipeline.daily_run.claim import MATERIALIZE_ALL, DayHold, NotBegun
+from esg_pipeline.daily_run.claim import MATERIALIZE_ALL, DayHold
+from esg_pipeline.daily_run.errors import DeadlineExceeded, NotBegun, NothingToRebuild
 from esg_pipeline.daily_run.freeze_accounts import check_frozen, read_snapshot
 from esg_pipeline.daily_run.summarise import Summary, summarise
+from esg_pipeline.daily_run.when_to_alert import alert_delivered
 from esg_pipeline.delivery import (
     DeliveryError,
     DeliveryFacts,
@@ -34,10 +36,6 @@ log = logging.getLogger(__name__)
 
 MANIFEST_CHANGES = 1000
 """Changed cells a manifest names one by one; the ledger has all of them."""
-
-
-class DeadlineExceeded(Exception):
-    """The time of the run was over before its report was published (docs/design.md#deadline)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,6 @@ def deliver_edition(
     accounts: pa.Table,
     ratings: pa.Table,
     report: pa.Table,
-    on_delivered: Callable[[], None],
 ) -> Delivered:
     """Format the checked report and put it, verified, before its readers; manifest last.
 
@@ -73,7 +70,6 @@ def deliver_edition(
         accounts: The frozen list of the edition.
         ratings: What the ledger has for it, RATINGS_SCHEMA.
         report: Made of both.
-        on_delivered: Called in the transaction that marks the delivery.
 
     Raises:
         NotBegun: accounts or ratings are not those of the edition.
@@ -126,7 +122,7 @@ def deliver_edition(
         hold.ledger.editions.set_metrics(
             hold.lease, edition, {**metrics, "format": _format(settings)}
         )
-        on_delivered()
+        alert_delivered(hold, settings, ratings)
     _discard_sealed(settings, hold.day)
     return Delivered(manifest, counts, summary)
 
@@ -175,10 +171,6 @@ def _format_files(report: pa.Table, ratings: pa.Table, how: Mapping[str, bool]) 
         REPORT_SUFFIX: format_report(report, **how),
         ERRORS_SUFFIX: format_error_log(ratings),
     }
-
-
-class NothingToRebuild(Exception):
-    """The ledger or the store lacks what an edition was made of."""
 
 
 def rebuild_files(

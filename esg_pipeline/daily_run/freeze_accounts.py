@@ -15,7 +15,8 @@ from esg_pipeline.accounts import (
     look_alike_ids,
     read_with_patience,
 )
-from esg_pipeline.daily_run.claim import MATERIALIZE_ALL, DayHold, NotBegun
+from esg_pipeline.daily_run.claim import MATERIALIZE_ALL, DayHold
+from esg_pipeline.daily_run.errors import NotBegun
 from esg_pipeline.daily_run.list_release import release_or_hold
 from esg_pipeline.delivery import DeliveryInvalid, MissingFromStore, Store, open_signer
 from esg_pipeline.delivery.layout import accounts_name

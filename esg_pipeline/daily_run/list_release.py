@@ -7,11 +7,8 @@ rating.
 from datetime import date
 
 from esg_pipeline.daily_run.claim import DayHold
+from esg_pipeline.daily_run.errors import AccountListHeld
 from esg_pipeline.settings import Settings
-
-
-class AccountListHeld(Exception):
-    """The list shrank too much; a named person must release it before any call is made."""
 
 
 def shrank_too_much(count: int, previous: tuple[date, int] | None, max_drop: float) -> bool:

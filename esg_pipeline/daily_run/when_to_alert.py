@@ -21,13 +21,13 @@ from esg_pipeline.alerts import (
     recover,
     send_without_ledger,
 )
-from esg_pipeline.daily_run import AccountListHeld, DayHold, DeadlineExceeded
+from esg_pipeline.daily_run.claim import DayHold
+from esg_pipeline.daily_run.endings import ending_of
 from esg_pipeline.daily_run.watch import judge_day
-from esg_pipeline.delivery import DeliveryError
 from esg_pipeline.failure_share import is_too_much
 from esg_pipeline.ledger import Ledger, LedgerUnavailable
 from esg_pipeline.ratings import ProcessingStatus, Reason, count_statuses
-from esg_pipeline.scoring import ApiUnauthorized, Progress
+from esg_pipeline.scoring import Progress
 from esg_pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -40,24 +40,14 @@ people hear that there is none."""
 LEDGER_PAUSE = timedelta(seconds=30)
 """How long a ledger that did not take an alert is left alone."""
 
-CONDITION_OF_ENDING: dict[type[Exception], Condition] = {
-    AccountListHeld: Condition.ACCOUNT_LIST_HELD,
-    ApiUnauthorized: Condition.UNAUTHORIZED,
-    DeadlineExceeded: Condition.DEADLINE_EXCEEDED,
-    DeliveryError: Condition.DELIVERY_FAILED,
-    clock.WindowHasPassed: Condition.NOT_STARTED,
-}
-"""Every other bad ending is `run_failed`."""
-
 
 def alert_ending(
     ledger: Ledger | None, settings: Settings, day: date, ending: Exception, *, run_id: str
 ) -> None:
-    """Raise the alert of a run that ends badly; without a ledger, send it at once."""
-    condition = next(
-        (found for kind, found in CONDITION_OF_ENDING.items() if isinstance(ending, kind)),
-        Condition.RUN_FAILED,
-    )
+    """Raise the alert of a bad ending, if it has one; without a ledger, send it at once."""
+    condition = ending_of(ending).condition
+    if condition is None:
+        return
     facts = AlertFacts(since=clock.now_utc(), run_id=run_id, cause=_cause(ending))
     try:
         if ledger is not None:

@@ -14,7 +14,6 @@ from pydantic import Field
 
 from esg_pipeline.daily_run import (
     MATERIALIZE_ALL,
-    AlreadyDelivered,
     NotBegun,
     RunRequest,
     deliver_edition,
@@ -22,8 +21,9 @@ from esg_pipeline.daily_run import (
     history,
     history_files,
 )
+from esg_pipeline.daily_run.endings import QUIET
 from esg_pipeline.daily_run.progress import current_watcher
-from esg_pipeline.daily_run.when_to_alert import ProgressAlerts, alert_delivered, alert_source_down
+from esg_pipeline.daily_run.when_to_alert import ProgressAlerts, alert_source_down
 from esg_pipeline.defs.checks import (
     ACCOUNT_LIST,
     DELIVERY_PROOF,
@@ -39,7 +39,7 @@ from esg_pipeline.defs.checks import (
     one_result_per_account,
     stale_dates,
 )
-from esg_pipeline.defs.failed_step import OUTCOME_TAG, ends_clearly, partition_date
+from esg_pipeline.defs.failed_step import ends_clearly, partition_date, tag_outcome
 from esg_pipeline.defs.frames import to_frame, to_table
 from esg_pipeline.defs.resources import (
     AccountSourceResource,
@@ -49,7 +49,6 @@ from esg_pipeline.defs.resources import (
     StoreResource,
 )
 from esg_pipeline.delivery import DeliveryError, trusted_keys
-from esg_pipeline.ledger import LeaseHeld
 from esg_pipeline.ratings import ACCOUNTS_SCHEMA, RATINGS_SCHEMA, ProcessingStatus
 from esg_pipeline.report import ReportInvalid, build_report, validate_report
 from esg_pipeline.report.summary import image_uri, trend_charts
@@ -124,9 +123,8 @@ def active_accounts(
     with ends_clearly(context, ledger):
         try:
             hold = ledger.hold(context.run, partition_date(context), request, store.open)
-        except (LeaseHeld, AlreadyDelivered) as ending:
-            # Nothing is wrong with the day, so nothing turns red: the rest of the run is skipped.
-            context.instance.add_run_tags(context.run_id, {OUTCOME_TAG: type(ending).__name__})
+        except QUIET as ending:
+            tag_outcome(context, ending)
             context.log.warning(str(ending))
             yield dg.AssetCheckResult(
                 check_name=ACCOUNT_LIST.name, passed=True, metadata={"not_judged": str(ending)}
@@ -230,15 +228,7 @@ def firm_esg_report(
         yield dg.AssetCheckResult(
             check_name=REPORT_FOLLOWS_SCHEMA.name, passed=True, metadata={"rows": report.num_rows}
         )
-        delivered = deliver_edition(
-            hold,
-            settings.load(),
-            store.open(),
-            accounts,
-            ratings,
-            report,
-            on_delivered=lambda: alert_delivered(hold, settings.load(), ratings),
-        )
+        delivered = deliver_edition(hold, settings.load(), store.open(), accounts, ratings, report)
         ledger.delivered(delivered)
     yield failure_share(ratings, settings.load().failure_threshold)
     summary = delivered.summary

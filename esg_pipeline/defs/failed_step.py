@@ -1,7 +1,7 @@
-"""How a run ends: known endings as one clear line, and whether people must hear of them.
+"""How an ending looks in Dagster: a failed step that says its one line, and a tag of the run.
 
-Nothing here decides that a run must end; the stages raise, and the assets run inside
-`ends_clearly`.
+Nothing here decides that a run must end or who hears of it: the stages raise, the assets run inside
+`ends_clearly`, and `daily_run.endings` says what an ending means.
 """
 
 from collections.abc import Iterator
@@ -10,58 +10,20 @@ from datetime import date
 
 import dagster as dg
 
-from esg_pipeline.accounts import AccountSourceError
-from esg_pipeline.clock import WindowHasPassed
-from esg_pipeline.daily_run import (
-    AccountListHeld,
-    AlreadyDelivered,
-    DeadlineExceeded,
-    NotBegun,
-    NothingToAskAgain,
-)
+from esg_pipeline.daily_run.endings import KNOWN
+from esg_pipeline.daily_run.errors import OutOfMemory
 from esg_pipeline.defs.resources import LedgerResource
-from esg_pipeline.delivery import DeliveryError
-from esg_pipeline.ledger import LeaseHeld, LeaseLost, LedgerUnavailable
-from esg_pipeline.report import ReportInvalid
 from esg_pipeline.safe_text import mask, without_secrets
-from esg_pipeline.scoring import ApiUnauthorized, ApiUntrusted
-from esg_pipeline.settings import SettingsError
 
 OUTCOME_TAG = "esg/outcome"
 """Run tag with the class name of the known ending, for the command line and the sensors."""
-
-
-class OutOfMemory(Exception):
-    """The run was refused memory; one that the kernel kills for it ends as any killed run."""
-
-
-KNOWN_ENDINGS = (
-    AccountListHeld,
-    AccountSourceError,
-    AlreadyDelivered,
-    ApiUnauthorized,
-    ApiUntrusted,
-    DeadlineExceeded,
-    DeliveryError,
-    LeaseHeld,
-    LeaseLost,
-    LedgerUnavailable,
-    NotBegun,
-    NothingToAskAgain,
-    ReportInvalid,
-    SettingsError,
-    WindowHasPassed,
-)
-NOBODY_NEEDS_TO_HEAR = (AlreadyDelivered, LeaseHeld, LeaseLost, NotBegun, NothingToAskAgain)
-"""Another run works or has delivered, and the person who asked sees it."""
 
 
 @contextmanager
 def ends_clearly(context: dg.AssetExecutionContext, ledger: LedgerResource) -> Iterator[None]:
     """Turn a known ending into a failed step that says its one line; no retry helps it.
 
-    People hear of every bad ending, known or not, except those that a person or another run
-    brought about.
+    People hear of every bad ending, known or not, that has a condition.
     """
     try:
         yield
@@ -71,26 +33,31 @@ def ends_clearly(context: dg.AssetExecutionContext, ledger: LedgerResource) -> I
         if context.run.remote_job_origin is None:
             context.instance.report_run_canceling(context.run)
         raise
-    except KNOWN_ENDINGS as ending:
-        name = type(ending).__name__
-        context.instance.add_run_tags(context.run_id, {OUTCOME_TAG: name})
-        if not isinstance(ending, NOBODY_NEEDS_TO_HEAR):
-            ledger.alert(context.run, partition_date(context), ending)
-        raise dg.Failure(mask(str(ending)), allow_retries=False) from None
     except dg.Failure:
         raise
+    except KNOWN as ending:
+        raise _failed_step(context, ledger, ending) from None
     except MemoryError:
-        starved = OutOfMemory(
-            "out of memory: give the run more, or lower ESG_API_MAX_CONCURRENCY; then run the date "
-            "again, only what is missing is asked, with half as many calls at once"
-        )
-        ledger.alert(context.run, partition_date(context), starved)
+        failed = _failed_step(context, ledger, OutOfMemory())
         ledger.ran_out_of_memory()
-        raise dg.Failure(str(starved), allow_retries=False) from None
+        raise failed from None
     except Exception as unexpected:
         ledger.alert(context.run, partition_date(context), unexpected)
         with without_secrets():  # Dagster keeps it, with all that is behind it
             raise
+
+
+def _failed_step(
+    context: dg.AssetExecutionContext, ledger: LedgerResource, ending: Exception
+) -> dg.Failure:
+    tag_outcome(context, ending)
+    ledger.alert(context.run, partition_date(context), ending)
+    return dg.Failure(mask(str(ending)), allow_retries=False)
+
+
+def tag_outcome(context: dg.AssetExecutionContext, ending: Exception) -> None:
+    """Note with the run how it ends."""
+    context.instance.add_run_tags(context.run_id, {OUTCOME_TAG: type(ending).__name__})
 
 
 def partition_date(context: dg.AssetExecutionContext) -> date:

@@ -143,7 +143,7 @@ class LedgerResource(dg.ConfigurableResource[None]):
         return self._hold
 
     def alert(self, run: dg.DagsterRun, day: date, ending: Exception) -> None:
-        """Let people hear that the run ends badly."""
+        """Note that the run ends badly, and let people hear it if somebody needs to."""
         log.error("%s: %s", type(ending).__name__, ending)
         try:
             settings = self.settings.load()

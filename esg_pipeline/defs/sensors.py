@@ -17,8 +17,9 @@ import dagster as dg
 from esg_pipeline import clock
 from esg_pipeline.alerts import Condition, count_unsent, send_due
 from esg_pipeline.alerts.bounded import run_bounded
+from esg_pipeline.daily_run.endings import ending_named
 from esg_pipeline.daily_run.watch import Finding, days_to_judge, judge_day, raise_findings
-from esg_pipeline.defs.failed_step import NOBODY_NEEDS_TO_HEAR, OUTCOME_TAG
+from esg_pipeline.defs.failed_step import OUTCOME_TAG
 from esg_pipeline.defs.resources import is_scheduled
 from esg_pipeline.defs.schedule import daily_esg_ratings
 from esg_pipeline.ledger import (
@@ -48,7 +49,6 @@ TERMINATE_S = 10.0
 RETRY_GRACE = timedelta(minutes=5)
 """A retry that Dagster has promised must be there after so long."""
 DAYS_LOOKED_BACK = 2
-QUIET_ENDINGS = {kind.__name__ for kind in NOBODY_NEEDS_TO_HEAR}
 
 
 @contextmanager
@@ -284,7 +284,9 @@ def _is_retried(record: dg.RunRecord, now: datetime) -> bool:
 def _needs_a_word(ledger: Ledger, run: dg.DagsterRun, day: date) -> bool:
     """Whether a failed run left its day undone, has told nobody, and no later run took over."""
     outcome = run.tags.get(OUTCOME_TAG)
-    if outcome in QUIET_ENDINGS or (outcome is not None and ledger.outbox.alerts(day)):
+    if outcome is not None and (
+        ending_named(outcome).condition is None or ledger.outbox.alerts(day)
+    ):
         return False
     editions = ledger.editions.of_day(day)
     if not editions:

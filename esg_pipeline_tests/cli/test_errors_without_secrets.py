@@ -9,7 +9,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from esg_pipeline.cli.home import ExitCode, end, ends_with_one_line, first_line
+from esg_pipeline.cli.home import end, ends_with_one_line, first_line
+from esg_pipeline.exit_codes import ExitCode
 from esg_pipeline.ledger import LedgerUnavailable
 from esg_pipeline_tests.safe_text.probes import arm_all, chain_of, readable_in
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from esg_pipeline.alerts.conditions import Condition
-from esg_pipeline.cli.home import ExitCode
+from esg_pipeline.exit_codes import ExitCode
 from esg_pipeline.ratings import ProcessingStatus
 from esg_pipeline.report.schema import REPORT_SCHEMA
 from esg_pipeline_tests.docs.pages import DOCS, ROOT, anchors, check_proofs, read, table_rows
