@@ -12,7 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "esg_pipeline"
 
-WORDS = {"settings", "clock", "ratings", "failure_share", "safe_text"}
+WORDS = {"settings", "clock", "ratings", "failure_share", "safe_text", "sql_errors"}
 STAGE = WORDS | {"ledger"}
 STAGES = {"accounts", "scoring", "report", "delivery", "alerts"}
 THE_DAY = STAGE | STAGES | {"observability"}
@@ -23,9 +23,10 @@ MAY_IMPORT = {
     "clock": set(),
     "ratings": set(),
     "failure_share": set(),
+    "sql_errors": {"safe_text"},
     "exit_codes": set(),
     "settings": {"safe_text"},
-    "ledger": {"clock", "ratings", "safe_text"},
+    "ledger": {"clock", "ratings", "safe_text", "sql_errors"},
     **dict.fromkeys(STAGES, STAGE),
     "observability": WORDS | {"scoring"},
     "sandbox": {"ratings"},

@@ -6,7 +6,6 @@ where `status` is `active`. The database is only read: SQLite files are opened r
 made, PostgreSQL gets a read-only transaction.
 """
 
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,13 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
-from sqlalchemy.exc import (
-    DBAPIError,
-    InterfaceError,
-    NoSuchTableError,
-    OperationalError,
-    SQLAlchemyError,
-)
+from sqlalchemy.exc import DBAPIError, NoSuchTableError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from esg_pipeline.accounts.account_list import (
@@ -34,6 +27,7 @@ from esg_pipeline.accounts.account_list import (
 from esg_pipeline.accounts.errors import AccountSourceError
 from esg_pipeline.accounts.time_limit import CHECK_LIMIT_S, within
 from esg_pipeline.safe_text import mask, register_secrets_in
+from esg_pipeline.sql_errors import Trouble, trouble_of, words_of
 
 BATCH_ROWS = 20_000
 STREAM = {"stream_results": True}
@@ -42,12 +36,8 @@ ACTIVE = "active"
 STATUS = "status"
 SETTINGS_ADVICE = "check ESG_ACCOUNTS_URL and ESG_ACCOUNTS_QUERY"
 
-BUSY_SQLITE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR)
-REFUSED = re.compile(r"authentication failed|no password supplied|does not exist|pg_hba\.conf")
-"""A database that answers so at connect will not answer otherwise later. PostgreSQL gives no
-error code there."""
-DATA_EXCEPTION = "22"
-"""SQLSTATE class whose texts quote values of the table, so perhaps an account name."""
+WAITED_FOR = {Trouble.AWAY, Trouble.BUSY, Trouble.DISK, Trouble.FULL}
+"""Whatever else is the matter will be so later, too."""
 
 
 @dataclass(frozen=True)
@@ -109,10 +99,10 @@ class SqlAccounts:
                 retryable=False,
             ) from None
         except DBAPIError as error:
-            retryable = _is_retryable(error)
+            retryable = trouble_of(error) in WAITED_FOR
             advice = "see whether it is up" if retryable else SETTINGS_ADVICE
             raise AccountSourceError(
-                f"{where}: {_words(error)}; {advice}", retryable=retryable
+                f"{where}: {words_of(error)}; {advice}", retryable=retryable
             ) from None
         except (SQLAlchemyError, ImportError) as error:
             reason = mask(str(error)).partition("\n")[0]
@@ -193,20 +183,3 @@ def _where(url: str) -> str:
         return f"SQLite file {parts.database}"
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.get_backend_name()} database {parts.host or ''}{port}/{parts.database or ''}"
-
-
-def _is_retryable(error: DBAPIError) -> bool:
-    if isinstance(error.orig, sqlite3.Error):
-        # The lower byte is the primary code; https://www.sqlite.org/rescode.html
-        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in BUSY_SQLITE
-    down = isinstance(error, OperationalError | InterfaceError)
-    return down and not REFUSED.search(str(error.orig))
-
-
-def _words(error: DBAPIError) -> str:
-    """The database's own words, one line, without secrets and without values of the table."""
-    if (getattr(error.orig, "sqlstate", None) or "").startswith(DATA_EXCEPTION):
-        return type(error.orig).__name__
-    lines = mask(str(error.orig)).strip().splitlines() or [type(error.orig).__name__]
-    words = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
-    return words.partition(" with text ")[0]  # SQLite quotes a text that is not UTF-8

@@ -30,9 +30,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from esg_pipeline.ledger.driver_errors import first_line, judge
 from esg_pipeline.ledger.errors import LedgerUnavailable
 from esg_pipeline.safe_text import register_secrets_in
+from esg_pipeline.sql_errors import Trouble, trouble_of, words_of
 
 PATIENCE_S = 10.0
 LONG_PATIENCE_S = 600.0
@@ -40,6 +40,24 @@ LONG_PATIENCE_S = 600.0
 CONNECT_S = 5
 _ON_THIS_SIDE = 1.5
 """By how much longer than the server's timeout its answer is waited for."""
+
+_REACH_IT = "Check that it runs and can be reached; a run waits for it while there is time."
+_ADVICE = {
+    Trouble.AWAY: _REACH_IT,
+    Trouble.LOGIN_REFUSED: _REACH_IT,
+    Trouble.DISK: _REACH_IT,
+    Trouble.CANNOT_OPEN: _REACH_IT,
+    Trouble.BUSY: "Another process holds it for long; see which with `esg-pipeline status`.",
+    Trouble.FULL: "Make space on its disk.",
+    Trouble.READ_ONLY: "It is read-only: point ESG_LEDGER_URL at the primary, or make the file "
+    "writable.",
+    Trouble.DAMAGED: "Restore it from a backup, or name another file in ESG_LEDGER_URL.",
+    Trouble.NO_TABLE: "Its tables are gone: was it replaced while it was in use? Restore it from a "
+    "backup.",
+    Trouble.NOT_ALLOWED: "Open the ledger once as the owner of its tables (`esg-pipeline doctor`), "
+    "then give this role its rights with the ledger's grants.sql.",
+}
+_NO_USE_IN_WAITING = {Trouble.DAMAGED, Trouble.NO_TABLE, Trouble.NOT_ALLOWED}
 
 
 class Database:
@@ -204,12 +222,12 @@ class Database:
                 f"The ledger {self.place} has no free connection after {self.patience_s:.0f} s."
             ) from error
         except DBAPIError as error:
-            verdict = judge(error)
-            if verdict is None:
-                raise
+            trouble = trouble_of(error)
+            if trouble is None:
+                raise  # a mistake of our own
             raise LedgerUnavailable(
-                f"The ledger {self.place} cannot be used: {first_line(error)}. {verdict.advice}",
-                retryable=verdict.retryable,
+                f"The ledger {self.place} cannot be used: {words_of(error)}. {_ADVICE[trouble]}",
+                retryable=trouble not in _NO_USE_IN_WAITING,
             ) from error
 
 
