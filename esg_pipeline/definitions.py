@@ -20,9 +20,11 @@ from esg_pipeline.defs.resources import (
 )
 from esg_pipeline.defs.schedule import daily_esg_ratings, every_day_at_five
 from esg_pipeline.defs.sensors import alert_reconciler, hard_stop, lost_workers, start_watch
+from esg_pipeline.defs.this_run import RunResource
 
 settings = SettingsResource()
 store = StoreResource(settings=settings)
+ledger = LedgerResource(settings=settings)
 
 defs = dg.Definitions(
     assets=[
@@ -44,6 +46,7 @@ defs = dg.Definitions(
         "esg_api": EsgApiResource(settings=settings),
         "store": store,
         "frames": StoreParquetIOManager(store=store),
-        "ledger": LedgerResource(settings=settings),
+        "ledger": ledger,
+        "this_run": RunResource(settings=settings, ledger=ledger),
     },
 )

@@ -44,10 +44,10 @@ from esg_pipeline.defs.frames import to_frame, to_table
 from esg_pipeline.defs.resources import (
     AccountSourceResource,
     EsgApiResource,
-    LedgerResource,
     SettingsResource,
     StoreResource,
 )
+from esg_pipeline.defs.this_run import RunResource
 from esg_pipeline.delivery import DeliveryError, trusted_keys
 from esg_pipeline.ratings import ACCOUNTS_SCHEMA, RATINGS_SCHEMA, ProcessingStatus
 from esg_pipeline.report import ReportInvalid, build_report, validate_report
@@ -115,14 +115,14 @@ def active_accounts(
     context: dg.AssetExecutionContext,
     config: AskedFor,
     settings: SettingsResource,
-    ledger: LedgerResource,
+    this_run: RunResource,
     account_source: AccountSourceResource,
     store: StoreResource,
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[pd.DataFrame]]:
     request = RunRequest(config.failed_only, tuple(config.accounts), config.by, config.reason)
-    with ends_clearly(context, ledger):
+    with ends_clearly(context, this_run):
         try:
-            hold = ledger.hold(context.run, partition_date(context), request, store.open)
+            hold = this_run.hold(context.run, partition_date(context), request, store.open)
         except QUIET as ending:
             tag_outcome(context, ending)
             context.log.warning(str(ending))
@@ -163,17 +163,17 @@ def esg_scores(
     context: dg.AssetExecutionContext,
     active_accounts: pd.DataFrame,
     settings: SettingsResource,
-    ledger: LedgerResource,
+    this_run: RunResource,
     esg_api: EsgApiResource,
 ) -> Iterator[dg.MaterializeResult[pd.DataFrame]]:
     accounts = to_table(active_accounts, ACCOUNTS_SCHEMA)
-    with ends_clearly(context, ledger):
-        hold = ledger.hold(context.run, partition_date(context))
+    with ends_clearly(context, this_run):
+        hold = this_run.hold(context.run, partition_date(context))
         alerts, watcher = ProgressAlerts(hold, settings.load()), current_watcher()
 
         def on_progress(progress: Progress) -> None:
             alerts(progress)
-            ledger.observe(progress)
+            this_run.observe(progress)
             if watcher is not None:
                 watcher(progress)
 
@@ -208,13 +208,13 @@ def firm_esg_report(
     active_accounts: pd.DataFrame,
     esg_scores: pd.DataFrame,
     settings: SettingsResource,
-    ledger: LedgerResource,
+    this_run: RunResource,
     store: StoreResource,
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
     accounts = to_table(active_accounts, ACCOUNTS_SCHEMA)
     ratings = to_table(esg_scores, RATINGS_SCHEMA)
-    with ends_clearly(context, ledger):
-        hold = ledger.hold(context.run, partition_date(context))
+    with ends_clearly(context, this_run):
+        hold = this_run.hold(context.run, partition_date(context))
         report = build_report(accounts, ratings)
         try:
             validate_report(report)
@@ -229,7 +229,7 @@ def firm_esg_report(
             check_name=REPORT_FOLLOWS_SCHEMA.name, passed=True, metadata={"rows": report.num_rows}
         )
         delivered = deliver_edition(hold, settings.load(), store.open(), accounts, ratings, report)
-        ledger.delivered(delivered)
+        this_run.delivered(delivered)
     yield failure_share(ratings, settings.load().failure_threshold)
     summary = delivered.summary
     yield from drift_results(summary.drift if summary else None)
@@ -283,11 +283,11 @@ def failed_accounts(
     "compliance officers read.",
 )
 def daily_summary(
-    context: dg.AssetExecutionContext, settings: SettingsResource, ledger: LedgerResource
+    context: dg.AssetExecutionContext, settings: SettingsResource, this_run: RunResource
 ) -> dg.MaterializeResult[None]:
-    with ends_clearly(context, ledger):
+    with ends_clearly(context, this_run):
         day = partition_date(context)
-        newest = ledger.open(context.run, day).editions.newest_delivered(day)
+        newest = this_run.begin(context.run, day).editions.newest_delivered(day)
         if newest is None or newest.manifest is None:
             raise NotBegun(f"{day}: no report is delivered. {MATERIALIZE_ALL}")
         row = newest.metrics.get("day_row")
@@ -319,10 +319,10 @@ def daily_summary(
     "numbers of all days in history/daily.parquet for BI tools.",
 )
 def esg_trend(
-    context: dg.AssetExecutionContext, ledger: LedgerResource, store: StoreResource
+    context: dg.AssetExecutionContext, this_run: RunResource, store: StoreResource
 ) -> dg.MaterializeResult[None]:
-    with ends_clearly(context, ledger):
-        rows = history(ledger.open(context.run, partition_date(context)))
+    with ends_clearly(context, this_run):
+        rows = history(this_run.begin(context.run, partition_date(context)))
         if not rows:
             raise NotBegun(f"no date is delivered yet. {MATERIALIZE_ALL}")
         try:

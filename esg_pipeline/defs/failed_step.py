@@ -12,7 +12,7 @@ import dagster as dg
 
 from esg_pipeline.daily_run.endings import KNOWN
 from esg_pipeline.daily_run.errors import OutOfMemory
-from esg_pipeline.defs.resources import LedgerResource
+from esg_pipeline.defs.this_run import RunResource
 from esg_pipeline.safe_text import mask, without_secrets
 
 OUTCOME_TAG = "esg/outcome"
@@ -20,7 +20,7 @@ OUTCOME_TAG = "esg/outcome"
 
 
 @contextmanager
-def ends_clearly(context: dg.AssetExecutionContext, ledger: LedgerResource) -> Iterator[None]:
+def ends_clearly(context: dg.AssetExecutionContext, this_run: RunResource) -> Iterator[None]:
     """Turn a known ending into a failed step that says its one line; no retry helps it.
 
     People hear of every bad ending, known or not, that has a condition.
@@ -36,22 +36,22 @@ def ends_clearly(context: dg.AssetExecutionContext, ledger: LedgerResource) -> I
     except dg.Failure:
         raise
     except KNOWN as ending:
-        raise _failed_step(context, ledger, ending) from None
+        raise _failed_step(context, this_run, ending) from None
     except MemoryError:
-        failed = _failed_step(context, ledger, OutOfMemory())
-        ledger.ran_out_of_memory()
+        failed = _failed_step(context, this_run, OutOfMemory())
+        this_run.ran_out_of_memory()
         raise failed from None
     except Exception as unexpected:
-        ledger.alert(context.run, partition_date(context), unexpected)
+        this_run.alert(context.run, partition_date(context), unexpected)
         with without_secrets():  # Dagster keeps it, with all that is behind it
             raise
 
 
 def _failed_step(
-    context: dg.AssetExecutionContext, ledger: LedgerResource, ending: Exception
+    context: dg.AssetExecutionContext, this_run: RunResource, ending: Exception
 ) -> dg.Failure:
     tag_outcome(context, ending)
-    ledger.alert(context.run, partition_date(context), ending)
+    this_run.alert(context.run, partition_date(context), ending)
     return dg.Failure(mask(str(ending)), allow_retries=False)
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, date
 import dagster as dg
 
 from esg_pipeline import clock
-from esg_pipeline.defs.resources import SCHEDULED_TAG
+from esg_pipeline.defs.this_run import SCHEDULED_TAG
 
 TICK_TAG = "esg/tick"
 """Run tag with the tick that asked for the run: its time in UTC."""

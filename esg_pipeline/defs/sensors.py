@@ -20,8 +20,8 @@ from esg_pipeline.alerts.bounded import run_bounded
 from esg_pipeline.daily_run.endings import ending_named
 from esg_pipeline.daily_run.watch import Finding, days_to_judge, judge_day, raise_findings
 from esg_pipeline.defs.failed_step import OUTCOME_TAG
-from esg_pipeline.defs.resources import is_scheduled
 from esg_pipeline.defs.schedule import daily_esg_ratings
+from esg_pipeline.defs.this_run import is_scheduled
 from esg_pipeline.ledger import (
     Edition,
     LeaseHolder,

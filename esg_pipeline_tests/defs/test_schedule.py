@@ -12,8 +12,8 @@ from dagster._core.events import JobFailureData, RunFailureReason
 from dagster._daemon.monitoring.run_monitoring import check_run_timeout
 
 from esg_pipeline.clock import now_utc
-from esg_pipeline.defs.resources import SCHEDULED_TAG
 from esg_pipeline.defs.schedule import every_day_at_five
+from esg_pipeline.defs.this_run import SCHEDULED_TAG
 from esg_pipeline.ledger import Edition, Ledger
 from esg_pipeline.sandbox import Sandbox, start_sandbox
 from esg_pipeline_tests.defs import edited_schedules

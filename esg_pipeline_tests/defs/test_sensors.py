@@ -13,7 +13,6 @@ import pytest
 
 from esg_pipeline import clock
 from esg_pipeline.defs.failed_step import OUTCOME_TAG
-from esg_pipeline.defs.resources import SCHEDULED_TAG
 from esg_pipeline.defs.sensors import (
     RETRY_GRACE,
     START_GRACE,
@@ -22,6 +21,7 @@ from esg_pipeline.defs.sensors import (
     lost_workers,
     start_watch,
 )
+from esg_pipeline.defs.this_run import SCHEDULED_TAG
 from esg_pipeline.ledger import Ledger
 from esg_pipeline.sandbox import Sandbox, start_sandbox
 from esg_pipeline.settings import load_settings
