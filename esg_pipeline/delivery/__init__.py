@@ -8,7 +8,7 @@ from esg_pipeline.delivery.errors import DeliveryError, DeliveryInvalid, Missing
 from esg_pipeline.delivery.manifest import DeliveryFacts, Manifest
 from esg_pipeline.delivery.publishing import deliver
 from esg_pipeline.delivery.registry import open_store
-from esg_pipeline.delivery.retention import delete_delivery, deliveries
+from esg_pipeline.delivery.removal import delete_delivery, deliveries
 from esg_pipeline.delivery.signing import Signer, TrustedKeys, open_signer, trusted_keys
 from esg_pipeline.delivery.store import Store
 from esg_pipeline.delivery.undelivered import SealedDelivery, pending_sealed, seal_locally
