@@ -20,8 +20,8 @@ from esg_pipeline.daily_run.errors import (
     NothingToAskAgain,
     NothingToRebuild,
 )
-from esg_pipeline.daily_run.freeze_accounts import FrozenAccounts, freeze_accounts
-from esg_pipeline.daily_run.score_edition import note_out_of_memory, score_edition
+from esg_pipeline.daily_run.frozen_list import FrozenAccounts, freeze_accounts
+from esg_pipeline.daily_run.score import note_out_of_memory, score_edition
 from esg_pipeline.daily_run.summarise import history, history_files
 
 __all__ = [

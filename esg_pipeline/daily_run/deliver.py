@@ -12,7 +12,7 @@ import pyarrow as pa
 from esg_pipeline import __version__, clock
 from esg_pipeline.daily_run.claim import MATERIALIZE_ALL, DayHold
 from esg_pipeline.daily_run.errors import DeadlineExceeded, NotBegun, NothingToRebuild
-from esg_pipeline.daily_run.freeze_accounts import check_frozen, read_snapshot
+from esg_pipeline.daily_run.frozen_list import check_frozen, read_snapshot
 from esg_pipeline.daily_run.summarise import Summary, summarise
 from esg_pipeline.daily_run.when_to_alert import alert_delivered
 from esg_pipeline.delivery import (

@@ -85,7 +85,7 @@ def test_after_a_run_out_of_memory_half_as_many_calls_are_made_at_once(job, firm
 
     firm.set_faults(max_concurrency=6, latency_s=0.05)
     with monkeypatch.context() as machine:
-        machine.setattr("esg_pipeline.daily_run.score_edition.check_frozen", no_memory)
+        machine.setattr("esg_pipeline.daily_run.score.check_frozen", no_memory)
         assert run_here(job, ESG_API_MAX_CONCURRENCY="8").exit_code == 1
     assert run_here(job, ESG_API_MAX_CONCURRENCY="8").exit_code == 0
     assert firm.counts().total == ACCOUNTS

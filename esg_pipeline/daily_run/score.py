@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from esg_pipeline import clock
 from esg_pipeline.daily_run.claim import DayHold
-from esg_pipeline.daily_run.freeze_accounts import check_frozen
+from esg_pipeline.daily_run.frozen_list import check_frozen
 from esg_pipeline.ledger import LeaseLost, LedgerUnavailable
 from esg_pipeline.ratings import Reason
 from esg_pipeline.scoring import Progress, ScoringOutcome, score_accounts
