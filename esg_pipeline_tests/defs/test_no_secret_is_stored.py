@@ -12,6 +12,7 @@ from esg_pipeline.defs.failed_step import ends_clearly
 from esg_pipeline.defs.frames import StoreParquetIOManager
 from esg_pipeline.defs.resources import LedgerResource, SettingsResource, StoreResource
 from esg_pipeline.defs.sensors import _ledger
+from esg_pipeline.defs.this_run import RunResource
 from esg_pipeline.delivery import DeliveryError, Store
 from esg_pipeline_tests.safe_text.probes import arm_all, chain_of, readable_in
 
@@ -30,14 +31,14 @@ class BrokenStore(StoreResource):
 
 
 @dg.asset(partitions_def=business_days)
-def ends_in_a_known_way(context: dg.AssetExecutionContext, ledger: LedgerResource) -> None:
-    with ends_clearly(context, ledger):
+def ends_in_a_known_way(context: dg.AssetExecutionContext, this_run: RunResource) -> None:
+    with ends_clearly(context, this_run):
         raise DeliveryError(arm_all()) from chain_of(arm_all())
 
 
 @dg.asset(partitions_def=business_days)
-def breaks(context: dg.AssetExecutionContext, ledger: LedgerResource) -> None:
-    with ends_clearly(context, ledger):
+def breaks(context: dg.AssetExecutionContext, this_run: RunResource) -> None:
+    with ends_clearly(context, this_run):
         raise chain_of(arm_all())
 
 
@@ -73,7 +74,7 @@ def run(instance: dg.DagsterInstance, asset: dg.AssetsDefinition) -> dg.ExecuteI
         instance=instance,
         raise_on_error=False,
         resources={
-            "ledger": LedgerResource(settings=settings),
+            "this_run": RunResource(settings=settings, ledger=LedgerResource(settings=settings)),
             "frames": StoreParquetIOManager(store=BrokenStore(settings=settings)),
         },
     )

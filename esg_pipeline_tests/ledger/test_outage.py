@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from esg_pipeline.ledger import Ledger, LedgerUnavailable
-from esg_pipeline.ledger.driver_errors import first_line
 from esg_pipeline.safe_text import mask
+from esg_pipeline.sql_errors import words_of
 from esg_pipeline_tests.ledger.runs import DAY, NOON, good, run, statuses
 from esg_pipeline_tests.ledger.worker import Worker
 from esg_pipeline_tests.safe_text.probes import PROBES
@@ -86,7 +86,7 @@ def test_nobody_there_is_said_in_one_line_without_the_password():
 @pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)
 def test_no_words_of_a_driver_show_a_secret(probe):
     probe.arm()
-    said = first_line(DBAPIError("SELECT 1", {}, psycopg.OperationalError(probe.text)))
+    said = words_of(DBAPIError("SELECT 1", {}, psycopg.OperationalError(probe.text)))
     assert not probe.is_readable_in(said)
 
 
