@@ -183,7 +183,7 @@ NEIGHBOURS = [
     ),
     Probe(
         "in the place where a text is cut",
-        "y " * (2 * MAX_LINE - 5) + "canary-" * 10,
+        " " * (4 * MAX_LINE - 20) + "canary-" * 10,
         settings={"api_token": "canary-" * 10},
     ),
     Probe(

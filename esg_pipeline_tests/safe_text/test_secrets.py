@@ -119,6 +119,7 @@ def raised(error: Exception) -> Exception:
 def test_an_error_and_what_is_behind_it_are_told_without_secrets(probe):
     probe.arm()
     error: BaseException | None = raised(chain_of(probe.text))
+    assert error.__notes__ == [mask(probe.text)]
     kinds = []
     while error is not None:
         kinds.append(type(error).__name__)
