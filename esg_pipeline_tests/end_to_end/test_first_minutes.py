@@ -84,16 +84,17 @@ class Clone:
             assert found, screen.text
             yield screen, Page(found[0])
 
-    def processes(self) -> list[str]:
-        """The command lines of all that runs out of the clone."""
-        found = []
-        for process in Path("/proc").iterdir():
+    def processes(self) -> dict[int, str]:
+        """The command lines of all that runs out of the clone, by process id."""
+        found = {}
+        for process in Path("/proc").glob("[0-9]*"):
             try:
-                command = (process / "cmdline").read_bytes() if process.name.isdigit() else b""
+                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                folder = (process / "cwd").readlink()
             except OSError:
-                continue  # it has just ended
-            if str(self.folder).encode() in command or b".venv/bin/esg-pipeline" in command:
-                found.append(command.replace(b"\0", b" ").decode())
+                continue  # it has just ended, or is somebody else's
+            if str(self.folder) in command or folder.is_relative_to(self.folder):
+                found[int(process.name)] = command
         return found
 
 
@@ -194,7 +195,7 @@ def test_demo_page_and_materialize_work_in_a_clone(clone: Clone, usual_port_is_t
     assert "The alert identity_mismatch is meant" in demo.stdout
     assert "make ui" in demo.stdout
     assert not UNWANTED.search(demo.stdout + demo.stderr), demo.stdout + demo.stderr
-    assert clone.processes() == []
+    assert clone.processes() == {}
 
     with clone.page() as (screen, page):
         assert "Port 3000 is taken; the page gets 3" in screen.text
@@ -210,25 +211,14 @@ def test_demo_page_and_materialize_work_in_a_clone(clone: Clone, usual_port_is_t
         screen.press_ctrl_c()
         screen.wait()
         assert not UNWANTED.search(screen.text), screen.text
-    wait_until(lambda: clone.processes() == [])
+    wait_until(lambda: clone.processes() == {})
 
     with clone.page() as (screen, page):
         assert page.end_of(page.materialize(day)) == "SUCCESS"
-        (daemon,) = _pids(clone, b"dagster._daemon")
+        running = clone.processes()
+        (daemon,) = (pid for pid, command in running.items() if "dagster._daemon" in command)
         os.kill(daemon, signal.SIGKILL)
         screen.wait()
         assert "daemon has ended" in screen.text
-    wait_until(lambda: clone.processes() == [])
+    wait_until(lambda: clone.processes() == {})
     assert not clone.real_home.exists()
-
-
-def _pids(clone: Clone, word: bytes) -> list[int]:
-    found = []
-    for process in Path("/proc").iterdir():
-        try:
-            command = (process / "cmdline").read_bytes() if process.name.isdigit() else b""
-        except OSError:
-            continue
-        if word in command and str(clone.folder).encode() in command:
-            found.append(int(process.name))
-    return found
