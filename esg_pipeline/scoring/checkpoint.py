@@ -40,6 +40,41 @@ class Checkpoint(Protocol):
         """Write down final ratings, attempts of accounts to be called again, and refunds."""
 
 
+class CheckpointQueue(Protocol):
+    """What the engine hands over to be made durable; `CheckpointThread` in production.
+
+    Attributes:
+        backlog: Outcomes that are not durable yet.
+        is_away: Nothing can be made durable now.
+        error: Why that has ended for good.
+    """
+
+    @property
+    def backlog(self) -> int: ...
+    @property
+    def is_away(self) -> bool: ...
+    @property
+    def error(self) -> BaseException | None: ...
+
+    def notify(self, loop: asyncio.AbstractEventLoop, on_change: Callable[[], None]) -> None:
+        """Call `on_change` in the loop after each write and each change of state."""
+
+    async def begin(self, account_ids: list[str]) -> None:
+        """Write attempts ahead; returns when they are durable."""
+
+    def add(self, rating: Rating) -> None:
+        """Hand over a final rating."""
+
+    def add_failed(self, account_id: str, attempts: int, reason: Reason) -> None:
+        """Hand over a failed attempt of an account that will be called again."""
+
+    def add_refund(self, account_id: str) -> None:
+        """Hand over that a begun attempt was not spent."""
+
+    def flush(self) -> None:
+        """Let what was handed over be written now."""
+
+
 @dataclass(slots=True)
 class _Outcomes:
     """What is to be recorded in one transaction."""

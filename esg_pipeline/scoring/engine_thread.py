@@ -8,17 +8,21 @@ import asyncio
 import logging
 import random
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import date, datetime
+from typing import Any
 
 import pyarrow as pa
 import uvloop
 
 from esg_pipeline.clock import now_utc
+from esg_pipeline.ledger import RateShare
+from esg_pipeline.scoring.api.client import open_api
 from esg_pipeline.scoring.checkpoint import Checkpoint, CheckpointThread
-from esg_pipeline.scoring.engine import STOP_SETTLE_S, Engine
+from esg_pipeline.scoring.end_of_calls import STOP_GRACE_S
+from esg_pipeline.scoring.engine import Engine
 from esg_pipeline.scoring.rate_share import SharedRateLimit
+from esg_pipeline.scoring.run_time import RunTime
 from esg_pipeline.scoring.tally import Progress, ScoringOutcome
 from esg_pipeline.scoring.work_list import ResumeState
 from esg_pipeline.settings import Settings
@@ -71,30 +75,39 @@ def score_accounts(
         LedgerUnavailable: the ledger did not come back before the deadline.
         BaseException: what interrupted this thread, after what was answered is safe.
     """
+    time = RunTime(calls_end_at, now)
     checkpoint = CheckpointThread(writer, at_end=rate_limit.give_back)
+
+    async def take_share(limit: float, in_use: float) -> RateShare:
+        return await checkpoint.written(lambda: rate_limit.take(limit, in_use))
+
     engine = Engine(
         accounts,
+        resume,
         settings=settings,
-        day=day,
         checkpoint=checkpoint,
-        rate_limit=rate_limit,
-        resume=resume,
-        calls_end_at=calls_end_at,
+        take_share=take_share,
+        time=time,
         deadline_at=deadline_at,
-        now=now,
         rng=rng or random.Random(),  # noqa: S311 - spreads retries, keeps no secret
     )
+
+    async def run() -> None:
+        api = open_api(settings, day, now=now, on_delayed=engine.call_was_delayed)
+        async with api as (client, credentials):
+            await engine.run(client, credentials)
+
     over = threading.Event()
     threading.Thread(
-        target=_run_engine, args=(engine, over), name="esg-scoring", daemon=True
+        target=_run_in_loop, args=(run, engine, over), name="esg-scoring", daemon=True
     ).start()
     try:
         while not over.wait(PROGRESS_EVERY_S):
             if on_progress is not None:
                 on_progress(engine.progress())
-            if _hangs(engine, calls_end_at, now):
+            if _hangs(engine, time):
                 log.error("the event loop hangs; going on with what is answered")
-                engine.abandon()
+                engine.end.abandon()
                 break
     except BaseException:
         _stop(engine, over, checkpoint)
@@ -103,40 +116,40 @@ def score_accounts(
     try:
         checkpoint.close(max(FLUSH_MIN_S, flush_s))
     finally:
-        if engine.error is not None:
-            raise engine.error
+        if engine.end.error is not None:
+            raise engine.end.error
     if on_progress is not None:
         on_progress(engine.progress())
     return engine.outcome()
 
 
-def _run_engine(engine: Engine, over: threading.Event) -> None:
-    async def run() -> None:
+def _run_in_loop(
+    run: Callable[[], Coroutine[Any, Any, None]], engine: Engine, over: threading.Event
+) -> None:
+    async def run_and_tell() -> None:
         try:
-            await engine.run()
+            await run()
         except Exception as error:  # it must not die unseen in this thread
-            engine.error = engine.error or error
+            engine.end.fail(error)
         finally:
             # Not after the runner has closed: it waits for name lookups that hang.
             over.set()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run())
+        runner.run(run_and_tell())
 
 
-def _hangs(engine: Engine, calls_end_at: datetime, now: Callable[[], datetime]) -> bool:
+def _hangs(engine: Engine, time: RunTime) -> bool:
     """Whether the calls should be over, and the event loop shows no sign of it."""
-    if now() < calls_end_at:
-        return False
-    return time.monotonic() - engine.beat_at > HANG_GRACE_S
+    return time.left_s() <= 0 and time.monotonic() - engine.beat_at > HANG_GRACE_S
 
 
 def _stop(engine: Engine, over: threading.Event, checkpoint: CheckpointThread) -> None:
     """Interrupted: end the calls, and make safe what is answered; bounded in time."""
     log.warning("interrupted: no more calls, writing down what is answered")
     engine.request_stop()
-    over.wait(STOP_SETTLE_S + 1)
-    engine.abandon()
+    over.wait(STOP_GRACE_S + 1)
+    engine.end.abandon()
     try:
         checkpoint.close(FLUSH_MIN_S)
     except Exception as error:

@@ -1,15 +1,15 @@
-"""Spaces the calls: one smooth budget for all workers, so that no sliding second has too many.
+"""When a call may start: one smooth budget for all workers, so that no second has too many.
 
-`CallTimes` is the arithmetic, without a clock or an event loop; `Pacer` makes a worker wait by it.
+`CallTimes` is the arithmetic, without a clock or an event loop; `Pacer` makes a caller wait by it.
 Neither knows what a call is.
 """
 
-import asyncio
 import math
-import time
 from array import array
 from collections import deque
 from collections.abc import Callable
+
+from esg_pipeline.scoring.run_time import RunTime
 
 CATCH_UP_S = 0.010
 """Budget that a late timer may catch up; 16 ms were too much (docs/design.md#measured)."""
@@ -24,6 +24,22 @@ SLOWEST_SHARE = 0.01
 PROOF_S = 10
 """Seconds for which it counts as proven that the API accepts so many calls a second."""
 RAMP_FROM_SHARE = 0.25
+MAX_PAUSE_S = 900.0
+"""Longest wait that an API may ask for and get."""
+MAX_UNTOLD_PAUSE_S = 60.0
+
+
+def believed_pause_s(asked_s: float, left_s: float) -> float:
+    """The wait that the API asks for, or less if it is absurd or would leave time for no call.
+
+    Args:
+        asked_s: What the API asks for, seconds.
+        left_s: Time until the calls must end.
+    """
+    left_s = max(0.0, left_s)
+    if asked_s <= MAX_PAUSE_S and asked_s < left_s:
+        return asked_s
+    return min(MAX_PAUSE_S, left_s / 2)
 
 
 class CallTimes:
@@ -50,6 +66,7 @@ class CallTimes:
         self._count = 0
         self._next = now
         self._changed_at = now
+        self._untold_throttles = 0
 
     def set_limit(self, limit: float) -> None:
         """Allow so many calls a second from now on: 0, or at most as many as at first."""
@@ -85,9 +102,17 @@ class CallTimes:
         """Let no call start before `until`."""
         self.paused_until = max(self.paused_until, until)
 
-    def accept(self) -> None:
+    def accept(self, called_at: float) -> None:
         """Note a call that was answered."""
         self._accepted += 1
+        if called_at >= self.paused_until:
+            self._untold_throttles = 0
+
+    def untold_pause_s(self) -> float:
+        """How long to pause for a throttle that does not say it; it doubles with each in a row."""
+        pause_s = min(MAX_UNTOLD_PAUSE_S, 2.0**self._untold_throttles)
+        self._untold_throttles = min(self._untold_throttles + 1, 6)
+        return pause_s
 
     def slow_down(self, now: float, *, called_at: float) -> bool:
         """Lower the rate for a throttled call; False if it was made before the last lowering.
@@ -118,18 +143,23 @@ class CallTimes:
 
 
 class Pacer:
-    """Lets calls start when the schedule allows."""
+    """Lets calls start when the times allow.
+
+    Attributes:
+        times: What it goes by.
+    """
 
     LOOK_AGAIN_S = 0.1
 
-    def __init__(self, limit: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self.schedule = CallTimes(limit, clock())
+    def __init__(self, times: CallTimes, time: RunTime) -> None:
+        self.times = times
+        self._clock = time.monotonic
+        self._sleep = time.sleep
 
     def start_now(self) -> int | None:
         """Book a call if one may start at once; returns its number, else None."""
         now = self._clock()
-        return self.schedule.take(now) if self.schedule.next_start() <= now else None
+        return self.times.take(now) if self.times.next_start() <= now else None
 
     async def wait_for_start(self, may_call: Callable[[], bool]) -> int | None:
         """Wait for a turn and book it; None as soon as `may_call` says no.
@@ -138,8 +168,8 @@ class Pacer:
         """
         while may_call():
             now = self._clock()
-            start = self.schedule.next_start()
+            start = self.times.next_start()
             if start <= now:
-                return self.schedule.take(now)
-            await asyncio.sleep(min(start - now, self.LOOK_AGAIN_S))
+                return self.times.take(now)
+            await self._sleep(min(start - now, self.LOOK_AGAIN_S))
         return None

@@ -19,13 +19,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from esg_pipeline.ratings import Focus, Reason
-from esg_pipeline.scoring.breaker import RetryBudget
+from esg_pipeline.scoring.retries import RetryBudget
 
 _REASONS = [None, *Reason]
 _REASON_CODES = {reason: code for code, reason in enumerate(_REASONS)}
-_DUE_SHIFT = 32
-"""A waiting retry is one integer: due time in ms, then the account's row."""
-_ROW = (1 << _DUE_SHIFT) - 1
+_Retry = tuple[float, int]
+"""When it is due (monotonic seconds), and the account's row."""
 QUARANTINE_FROM = 2
 """So many runs died during its calls: the account is called alone. At one more it is given up."""
 
@@ -64,6 +63,7 @@ class WorkList:
     Attributes:
         total: All accounts.
         answered: Accounts that have their final rating, the resumed ones too.
+        failed_before: Those of the resumed ones that are Failed.
         attempts: Per account, attempts spent, the one in flight included.
         cut_off: Per account, earlier runs that died during its latest calls.
     """
@@ -79,17 +79,16 @@ class WorkList:
         self.attempts = bytearray(self.total)
         self.cut_off = bytearray(self.total)
         self.is_answered = bytearray(self.total)
-        self.is_suspect = bytearray(self.total)
-        self.was_unauthorized = bytearray(self.total)
         self._reasons = bytearray(self.total)
         self._statuses = array("H", bytes(2 * self.total))
         self._budget = RetryBudget()
         self._front: deque[int] = deque()
-        self._later: list[int] = []
-        self._quarantine: list[int] = []
+        self._later: list[_Retry] = []
+        self._quarantine: list[_Retry] = []
         self._exhausted: list[int] = []
         self._restore(resume)
         self.answered = self.is_answered.count(1)
+        self.failed_before = resume.failed
         is_fresh = (np.frombuffer(self.is_answered, "u1") | np.frombuffer(self.attempts, "u1")) == 0
         self._fresh = np.flatnonzero(is_fresh).astype(np.int32)
         self._fresh_taken = 0
@@ -133,19 +132,18 @@ class WorkList:
         left, nor in flight, a quarantined one.
         """
         drawn: list[int] = []
-        due_before = (int(now * 1000) + 1) << _DUE_SHIFT
         while len(drawn) < count:
             if self._front:
                 row = self._front.popleft()
-            elif self._may_retry(due_before):
-                row = heapq.heappop(self._later) & _ROW
+            elif self._may_retry(now):
+                _, row = heapq.heappop(self._later)
             elif self._fresh_taken < len(self._fresh):
                 row = self._next_fresh()
             else:
                 break
             drawn.append(self._spend(row))
-        if self._quarantine_may_go and self._quarantine[0] < due_before:
-            drawn.append(self._spend(heapq.heappop(self._quarantine) & _ROW))
+        if self._quarantine_may_go and self._quarantine[0][0] <= now:
+            drawn.append(self._spend(heapq.heappop(self._quarantine)[1]))
         return drawn
 
     def is_quarantined(self, row: int) -> bool:
@@ -157,7 +155,7 @@ class WorkList:
         """Whether quarantined accounts are all that is unanswered: no other waits or is called."""
         return 0 < len(self._quarantine) == self.unanswered
 
-    def _retries_with(self, row: int) -> list[int]:
+    def _retries_with(self, row: int) -> list[_Retry]:
         """The heap in which the account waits."""
         return self._quarantine if self.is_quarantined(row) else self._later
 
@@ -165,8 +163,8 @@ class WorkList:
         self._fresh_taken += 1
         return int(self._fresh[self._fresh_taken - 1])
 
-    def _may_retry(self, due_before: int) -> bool:
-        if not self._later or self._later[0] >= due_before:
+    def _may_retry(self, now: float) -> bool:
+        if not self._later or self._later[0][0] > now:
             return False
         return self._fresh_taken == len(self._fresh) or self._budget.allows_retry()
 
@@ -189,14 +187,14 @@ class WorkList:
             self._front.remove(fewest)
         else:
             retries = self._retries_with(fewest)
-            retries[:] = [entry for entry in retries if entry & _ROW != fewest]
+            retries[:] = [retry for retry in retries if retry[1] != fewest]
             heapq.heapify(retries)
         return self._spend(fewest)
 
     def _called_before(self) -> list[int]:
         """The accounts that wait, other than fresh ones; quarantined ones if it is their turn."""
         retries = self._quarantine if self._quarantine_may_go else self._later
-        return [*self._front, *(entry & _ROW for entry in retries)]
+        return [*self._front, *(row for _, row in retries)]
 
     @property
     def unanswered(self) -> int:
@@ -249,7 +247,7 @@ class WorkList:
 
     def call_later(self, row: int, due: float) -> None:
         """Let the account be called again from `due` (monotonic seconds) on."""
-        heapq.heappush(self._retries_with(row), int(due * 1000) << _DUE_SHIFT | row)
+        heapq.heappush(self._retries_with(row), (due, row))
 
     @property
     def retries_waiting(self) -> int:
@@ -283,7 +281,7 @@ class WorkList:
     def throttled_last(self) -> list[int]:
         """The accounts whose last call was told to slow down."""
         code = _REASON_CODES[Reason.RATE_LIMITED]
-        waiting = [*self._front, *(entry & _ROW for entry in self._quarantine)]
+        waiting = [*self._front, *(row for _, row in self._quarantine)]
         return [row for row in waiting if self._reasons[row] == code]
 
     def unanswered_pages(self, page: int) -> Iterator[list[int]]:

@@ -108,7 +108,7 @@ def throttled_share_and_use(times: CallTimes, allowed: int, seconds: int) -> tup
             through = [at for at in through if at > now - 1]
             if len(through) < allowed:
                 through.append(now)
-                times.accept()
+                times.accept(called_at=now)
                 accepted += 1
             else:
                 throttles += 1

@@ -95,7 +95,7 @@ def test_one_that_died_alone_too_is_given_up_and_says_why(scoring):
 
 
 def test_a_person_who_stops_a_run_is_no_death(raw_api, scoring, monkeypatch):
-    monkeypatch.setattr("esg_pipeline.scoring.engine.STOP_SETTLE_S", 0.2)
+    monkeypatch.setattr("esg_pipeline.scoring.end_of_calls.STOP_GRACE_S", 0.2)
     raw_api.answer = lambda asked: None  # the calls in flight hang
 
     def stop(_progress):

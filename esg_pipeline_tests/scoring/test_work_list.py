@@ -20,7 +20,7 @@ def work_list(
     columns = [ids, ["n"] * count, focuses[:count], [None] * count]
     cut_off = {f"A{row:03d}": deaths for row, deaths in (cut_off or {}).items()}
     resume = SimpleNamespace(
-        answered=set(answered), attempts={**cut_off, **(attempts or {})}, cut_off=cut_off
+        answered=set(answered), failed=0, attempts={**cut_off, **(attempts or {})}, cut_off=cut_off
     )
     return WorkList(pa.table(columns, schema=ACCOUNTS_SCHEMA), resume, max_attempts, Random(1))
 
