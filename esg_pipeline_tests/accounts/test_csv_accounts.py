@@ -108,6 +108,7 @@ def test_a_share_that_hangs_hangs_neither_the_run_nor_the_check(
     pipe.open("w").close()
 
 
+@pytest.mark.servers
 def test_a_read_that_hangs_does_not_keep_the_process_alive(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.csv"
     os.mkfifo(pipe)

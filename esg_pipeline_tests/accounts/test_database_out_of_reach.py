@@ -11,6 +11,9 @@ from esg_pipeline.accounts.sql import SqlAccounts
 pytestmark = pytest.mark.servers
 
 
+pytestmark = pytest.mark.servers
+
+
 @pytest.fixture
 def closed_port() -> Iterator[int]:
     with socket.socket() as unused:

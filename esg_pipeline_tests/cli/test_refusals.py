@@ -11,9 +11,12 @@ from esg_pipeline_tests.cli.conftest import refused, trail
 from esg_pipeline_tests.end_to_end.command_here import command_here
 from esg_pipeline_tests.end_to_end.job import DAY, Job
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::DeprecationWarning",  # Dagster uses much that is deprecated, its own too
-)
+pytestmark = [
+    pytest.mark.servers,
+    pytest.mark.filterwarnings(
+        "ignore::DeprecationWarning",  # Dagster uses much that is deprecated, its own too
+    ),
+]
 
 ME = getpass.getuser()
 AWAY = {"ESG_LEDGER_URL": "postgresql+psycopg://esg:hunter2@127.0.0.1:1/ledger"}
@@ -171,15 +174,16 @@ def test_alerts_that_nobody_would_hear_are_exit_1(job: Job) -> None:
 def test_a_demo_is_not_mixed_with_real_reports(delivered: Job) -> None:
     before = sorted(delivered.home.rglob("*"))
     said = refused(delivered, "demo", code=2)
-    assert said.startswith(f"DAGSTER_HOME: {delivered.home} has real reports; ")
+    assert said.startswith(f"DAGSTER_HOME: {delivered.home} is in use, and invented")
     assert sorted(delivered.home.rglob("*")) == before
 
 
 def test_a_sandbox_whose_port_is_taken_is_exit_1(job: Job) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        said = refused(job, "sandbox", "--accounts", "3", "--port", port, code=1)
-    assert said.startswith("the sandbox cannot start: ")
+        done = job("sandbox", "--accounts", "3", "--port", port)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "the sandbox cannot start: Address already in use\n"
 
 
 def test_a_home_that_cannot_be_used_is_exit_2(job: Job, tmp_path: Path) -> None:
