@@ -128,15 +128,15 @@ NEIGHBOURS = [
     ),
     Probe(
         "in a Basic credential, one byte further",
-        f"sent {_basic('client1', 'xcanary-secret')} to the server",
-        (_core("xcanary-secret", "client1:"),),
-        {"api_oauth_client_secret": "xcanary-secret"},
+        f"sent {_basic('client1', 'xcanary/q7zk+')} to the server",
+        (_core("xcanary/q7zk+", "client1:"),),
+        {"api_oauth_client_secret": "xcanary/q7zk+"},
     ),
     Probe(
         "in a Basic credential, two bytes further",
-        f"sent {_basic('client12', 'xcanary-secret')} to the server",
-        (_core("xcanary-secret", "client12:"),),
-        {"api_oauth_client_secret": "xcanary-secret"},
+        f"sent {_basic('client12', quote_plus('xcanary/q7zk+'))} to the server",
+        (_core(quote_plus("xcanary/q7zk+"), "client12:"),),
+        {"api_oauth_client_secret": "xcanary/q7zk+"},
     ),
     Probe(
         "a Basic credential of somebody",
