@@ -6,10 +6,15 @@ import json
 import os
 import subprocess
 import sys
+import warnings
+from contextlib import chdir
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
+from click.testing import CliRunner
+
+from esg_pipeline.cli import main
 from esg_pipeline.delivery import fetch, open_store, trusted_keys
 from esg_pipeline.delivery.layout import file_stem
 from esg_pipeline.sandbox import Sandbox
@@ -35,7 +40,8 @@ class Job:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("ESG_", "DAGSTER"))}
         return {**inherited, "DAGSTER_HOME": str(self.home), **self.env, **changes}
 
-    def start(self, *words: str, **changes: str) -> subprocess.Popen:
+    def start(self, *words: str, **changes: str) -> subprocess.Popen[str]:
+        """Give a command in a process of its own, to be watched, stopped or killed."""
         return subprocess.Popen(
             [*COMMAND, *words],
             env=self.environment(**changes),
@@ -45,12 +51,17 @@ class Job:
             text=True,
         )
 
-    def __call__(self, *words: str, **changes: str) -> subprocess.CompletedProcess:
+    def in_a_process(self, *words: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        """Give a command in a process of its own, to its end, as a timer does."""
         process = self.start(*words, **changes)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate()
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
-    def run(self, *words: str, day: date = DAY, **changes: str) -> subprocess.CompletedProcess:
+    def __call__(self, *words: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        """Give a command to its end."""
+        return self.in_a_process(*words, **changes)
+
+    def run(self, *words: str, day: date = DAY, **changes: str) -> subprocess.CompletedProcess[str]:
         return self("run", "--date", day.isoformat(), *words, **changes)
 
     @property
@@ -68,6 +79,20 @@ class Job:
             errors=(out / f"{stem}_errors.csv").read_bytes(),
             manifest=json.loads((out / f"{stem}_manifest.json").read_bytes()),
         )
+
+
+class JobHere(Job):
+    """The same commands in the test's process: Python's start takes longer than a run."""
+
+    def __call__(self, *words: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        others = {name: None for name in os.environ if name.startswith(("ESG_", "DAGSTER"))}
+        ours = {"DAGSTER_HOME": str(self.home), **self.env, **changes}
+        with chdir(self.work), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Dagster's, about Dagster
+            done = CliRunner().invoke(main, words, env={**others, **ours})
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return subprocess.CompletedProcess(words, done.exit_code, done.stdout, done.stderr)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,15 @@ import pytest
 
 from esg_pipeline.cli.home import login_name
 from esg_pipeline_tests.end_to_end.command_here import command_here
-from esg_pipeline_tests.end_to_end.conftest import ACCOUNTS
-from esg_pipeline_tests.end_to_end.job import COMMAND, DAY, check_invariants
+from esg_pipeline_tests.end_to_end.conftest import ACCOUNTS, QUICK
+from esg_pipeline_tests.end_to_end.job import COMMAND, DAY, JobHere, check_invariants
 
 YESTERDAY = DAY - timedelta(days=1)
+
+
+@pytest.fixture
+def job(tmp_path, firm) -> JobHere:
+    return JobHere(tmp_path / "home", {**QUICK, **firm.env()})
 
 
 def says_no_trace(done) -> None:
@@ -20,7 +25,8 @@ def says_no_trace(done) -> None:
 
 
 def test_missing_and_unknown_settings_are_exit_2_with_a_line_each(job):
-    done = job.run(ESG_API_URL="", ESG_API_RATELIMIT="7", ESG_FAILURE_THRESHOLD="9")
+    wrong = {"ESG_API_URL": "", "ESG_API_RATELIMIT": "7", "ESG_FAILURE_THRESHOLD": "9"}
+    done = job.in_a_process("run", "--date", str(DAY), **wrong)
     assert done.returncode == 2
     lines = done.stderr.splitlines()
     assert len(lines) == 2
