@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from esg_pipeline.safe_text import mask
 from esg_pipeline.settings import (
     Settings,
     SettingsError,
@@ -108,6 +109,38 @@ def problems(monkeypatch, **values) -> list[str]:
     with pytest.raises(SettingsError) as caught:
         load(monkeypatch, **values)
     return caught.value.problems
+
+
+def test_what_is_secret_in_a_setting_is_masked_from_then_on_and_the_rest_stays_readable(
+    monkeypatch,
+):
+    load(
+        monkeypatch,
+        ESG_API_TOKEN="tok-canary-7",
+        ESG_LEDGER_URL="postgresql+psycopg://esg:hunter2@db.example/ledger",
+        ESG_ALERT_URLS="slack://T0canary1/B0canary2/xyzcanary3",
+        ESG_PAGERDUTY_URL="https://events.example?routing=1&key=canary-4",
+    )
+    assert mask("tok-canary-7 hunter2 T0canary1 B0canary2 xyzcanary3 canary-4") == " ".join(
+        ["***"] * 6
+    )
+    told = "postgresql+psycopg://esg:hunter2@db.example/ledger does not answer"
+    assert mask(told) == "postgresql+psycopg://esg:***@db.example/ledger does not answer"
+    assert mask("db.example/ledger, events.example") == "db.example/ledger, events.example"
+
+
+def test_the_home_of_the_demo_takes_no_real_accounts(monkeypatch, tmp_path):
+    firm = tmp_path / "home" / "sandbox"
+    firm.mkdir(parents=True)
+    home = firm.parent
+    refusal = (
+        f"DAGSTER_HOME: {home} holds the demo's invented reports; set another folder for real "
+        "accounts, or delete this one"
+    )
+    assert problems(monkeypatch, DAGSTER_HOME=str(home)) == [refusal]
+    assert problems(monkeypatch, ESG_ACCOUNTS_URL="")[0] == refusal
+    its_own = f"sqlite:///{firm}/accounts.db"
+    assert load(monkeypatch, ESG_ACCOUNTS_URL=its_own, DAGSTER_HOME=str(home)).home == home
 
 
 def test_names_and_defaults_are_a_contract():
