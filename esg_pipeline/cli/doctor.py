@@ -51,12 +51,13 @@ def doctor() -> None:
 
 def _checks(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
     from esg_pipeline.accounts import open_account_source
+    from esg_pipeline.defs.s3_client import s3_client
     from esg_pipeline.delivery import DeliveryError, open_store
     from esg_pipeline.ledger import Ledger
     from esg_pipeline.scoring import check_api
 
     def store() -> str:
-        opened = open_store(settings)
+        opened = open_store(settings, s3_client=s3_client)
         opened.preflight()
         return f"{opened.describe()}: wrote, read back and deleted"
 
@@ -64,7 +65,7 @@ def _checks(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
         with closing(Ledger.open(settings.ledger_location)) as opened:
             said = opened.check()
             with suppress(DeliveryError):  # the line of the store says it
-                _check_editions(opened, open_store(settings))
+                _check_editions(opened, open_store(settings, s3_client=s3_client))
             return said
 
     yield "accounts", lambda: open_account_source(settings).check()

@@ -12,6 +12,7 @@ from pydantic import PrivateAttr
 
 from esg_pipeline.accounts import AccountSource, open_account_source
 from esg_pipeline.daily_run import DayHold, score_edition
+from esg_pipeline.defs.s3_client import s3_client
 from esg_pipeline.delivery import Store, open_store
 from esg_pipeline.ledger import Ledger
 from esg_pipeline.scoring import Progress, ScoringOutcome
@@ -51,7 +52,7 @@ class StoreResource(dg.ConfigurableResource[None]):
     settings: dg.ResourceDependency[SettingsResource]
 
     def open(self) -> Store:
-        return open_store(self.settings.load())
+        return open_store(self.settings.load(), s3_client=s3_client)
 
 
 class EsgApiResource(dg.ConfigurableResource[None]):

@@ -11,15 +11,14 @@ from esg_pipeline.delivery.store import Store
 from esg_pipeline.settings import Settings, SettingsError
 
 S3ClientFactory = Callable[[], Any]
-"""Gives a boto3 S3 client; boto3 ships no types."""
+"""Makes a boto3 S3 client from the environment; boto3 ships no types."""
 
 
 def open_store(settings: Settings, *, s3_client: S3ClientFactory | None = None) -> Store:
     """Open the store of `ESG_STORE_URL`; nothing is written there yet.
 
     Args:
-        s3_client: For an `s3://` store; default a client made from the environment, as in every
-            AWS tool.
+        s3_client: For an `s3://` store; see `s3.bounded_client`. Default: boto3 itself.
 
     Raises:
         SettingsError: keys, group or endpoint that cannot be used.
@@ -35,14 +34,14 @@ def _open_folder(settings: Settings, _: S3ClientFactory | None) -> Store:
 
 def _open_s3(settings: Settings, s3_client: S3ClientFactory | None) -> Store:
     # Here, because boto3 takes half a second to import and a folder store never needs it.
-    from esg_pipeline.delivery.s3 import S3Place, client_from_environment  # noqa: PLC0415
+    from esg_pipeline.delivery.s3 import S3Place, boto3_client, bounded_client  # noqa: PLC0415
 
     parts = urlsplit(settings.store_location)
     if not parts.netloc:
         raise SettingsError(["ESG_STORE_URL: names no bucket; write s3://bucket/prefix"])
     prefix = unquote(parts.path).strip("/")
     place = S3Place(
-        (s3_client or client_from_environment)(),
+        bounded_client(s3_client or boto3_client),
         parts.netloc,
         f"{prefix}/" if prefix else "",
         kms_key_id=settings.store_kms_key_id,

@@ -8,13 +8,14 @@ environment as in every AWS tool (`AWS_ENDPOINT_URL_S3`, credentials, region, `A
 import hashlib
 import ipaddress
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
+import botocore
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -40,25 +41,46 @@ PART_SIZE_BYTES = 16 * 1024 * 1024
 SSE = "aws:kms"
 
 
-def client_from_environment() -> Any:
-    """A boto3 S3 client with our own timeouts and retries; everything else as boto3 finds it."""
-    settings: dict[str, Any] = {
-        "connect_timeout": CONNECT_TIMEOUT_S,
-        "read_timeout": READ_TIMEOUT_S,
-        "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS},
-        "tcp_keepalive": True,
-    }
+def boto3_client() -> Any:
+    """An S3 client as every AWS tool makes it from its environment."""
+    retries = {"mode": "standard", "total_max_attempts": ATTEMPTS}
     # Not boto3's default session: it keeps the credentials it once found.
-    session = boto3.Session()
+    return boto3.Session().client("s3", config=Config(retries=retries))
+
+
+def bounded_client(make_client: Callable[[], Any] = boto3_client) -> Any:
+    """An S3 client with our own timeouts, and the bucket in the path except at AWS.
+
+    Args:
+        make_client: Makes it in a boto3 session of its own, with `ATTEMPTS`.
+
+    Raises:
+        SettingsError: the environment makes no client.
+    """
+    limits = Config(
+        connect_timeout=CONNECT_TIMEOUT_S, read_timeout=READ_TIMEOUT_S, tcp_keepalive=True
+    )
     try:
-        client = session.client("s3", config=Config(**settings))
+        client = _made_with(limits, make_client)
         if ".amazonaws.com" in (urlsplit(client.meta.endpoint_url).hostname or ""):
             return client
         # Other servers rarely know bucket names as host names.
-        settings["s3"] = {"addressing_style": "path"}
-        return session.client("s3", config=Config(**settings))
+        return _made_with(limits.merge(Config(s3={"addressing_style": "path"})), make_client)
     except (BotoCoreError, ValueError) as error:
         raise SettingsError([f"ESG_STORE_URL: s3:// cannot be used: {error}"]) from None
+
+
+def _made_with(config: Config, make_client: Callable[[], Any]) -> Any:
+    """Make a client whose session begins with this configuration, as botocore lets one do."""
+
+    def configure(session: Any) -> None:
+        session.set_default_client_config(config)
+
+    botocore.register_initializer(configure)
+    try:
+        return make_client()
+    finally:
+        botocore.unregister_initializer(configure)
 
 
 class S3Place:

@@ -13,7 +13,6 @@ from datetime import date
 
 from pythonjsonlogger.json import JsonFormatter
 
-from esg_pipeline.observability.cloudwatch import CloudWatch
 from esg_pipeline.observability.safe_records import SafeRecords
 from esg_pipeline.observability.sinks import DailyFile, Sink, StandardOutput, close_all
 from esg_pipeline.observability.syslog import TlsSyslog
@@ -120,6 +119,9 @@ def _open_sinks(settings: Settings, run_id: str, day: date) -> list[Sink]:
     """The sinks of the settings, the file first."""
     cloudwatch = None
     if settings.log_cloudwatch_group is not None:
+        # Here, because boto3 takes half a second to import.
+        from esg_pipeline.observability.cloudwatch import CloudWatch  # noqa: PLC0415
+
         cloudwatch = CloudWatch(settings.log_cloudwatch_group, day=day, run_id=run_id)
     folder = settings.home.absolute() / "logs"
     sinks = [Sink("file", DailyFile(folder, day, settings.log_retention_days))]

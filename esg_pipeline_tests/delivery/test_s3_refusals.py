@@ -5,7 +5,7 @@ import os
 import pytest
 
 from esg_pipeline.delivery import DeliveryError, editions, open_store, verify
-from esg_pipeline.delivery.s3 import PART_SIZE_BYTES, client_from_environment
+from esg_pipeline.delivery.s3 import PART_SIZE_BYTES, boto3_client
 from esg_pipeline.settings import Settings, SettingsError
 from esg_pipeline_tests.delivery.reports import DAY, deliver_day
 from esg_pipeline_tests.servers.faulty_proxy import Fault, Request, S3Error, run_faulty_proxy
@@ -122,7 +122,7 @@ def moto_store(servers, home, monkeypatch):
             given = {"store_url": f"s3://{BUCKET}", **settings}
             return open_store(Settings(_env_file=None, DAGSTER_HOME=home, **given))
 
-        client_from_environment().create_bucket(Bucket=BUCKET)
+        boto3_client().create_bucket(Bucket=BUCKET)
         proxy.requests.clear()
         yield open_it, proxy
 
@@ -187,7 +187,7 @@ def test_without_a_key_of_its_own_the_buckets_kms_default_is_used(moto_store, si
     store = open_it()
     store.preflight()
     assert deliver_day(store, signer)["encryption"] == "aws:kms"
-    head = client_from_environment().head_object(Bucket=BUCKET, Key="FirmESGRatings_20261124.csv")
+    head = boto3_client().head_object(Bucket=BUCKET, Key="FirmESGRatings_20261124.csv")
     assert head["ServerSideEncryption"] == "aws:kms"
 
 

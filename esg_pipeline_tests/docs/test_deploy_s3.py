@@ -1,10 +1,14 @@
 """The bucket of `deploy/s3/`, set up on a real S3 server, takes what the pipeline sends only."""
 
+import itertools
 import json
 import os
 
 import pytest
+import yaml
 from botocore.exceptions import ClientError
+from dagster._core.storage.compute_log_manager import ComputeIOType
+from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
 
 from esg_pipeline.delivery import open_store
 from esg_pipeline.delivery.s3 import PART_SIZE_BYTES
@@ -13,15 +17,22 @@ from esg_pipeline_tests.docs.pages import ROOT
 from esg_pipeline_tests.servers.seaweedfs import SeaweedFS
 
 FOLDER = ROOT / "deploy" / "s3"
+INSTANCE = ROOT / "deploy" / "kubernetes" / "dagster.yaml"
+CANARY = "output-of-a-run-nobody-may-read-on-the-disk"
 BUCKET, PREFIX = "deployed", "esg"
+OUTPUT = f"arn:aws:s3:::{BUCKET}/dagster-logs/*"
+"""The output of runs."""
 
 
 def filled_in(name: str, key_id: str) -> dict:
     """A file of the folder, filled in as its README says."""
-    text = (FOLDER / name).read_text(encoding="utf-8")
+    return json.loads(fill_in((FOLDER / name).read_text(encoding="utf-8"), key_id))
+
+
+def fill_in(text: str, key_id: str) -> str:
     for placeholder, value in (("BUCKET", BUCKET), ("PREFIX", PREFIX), ("KMS_KEY_ARN", key_id)):
         text = text.replace(placeholder, value)
-    return json.loads(text)
+    return text
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +92,52 @@ def test_what_asks_for_no_encryption_gets_ours(bucket, seaweedfs):
     assert stored["SSEKMSKeyId"].endswith(seaweedfs.kms_key_id)
 
 
+@pytest.fixture
+def captured_by(bucket, seaweedfs, tmp_path):
+    """Makes what keeps the output of runs, as production's dagster.yaml says, on a new machine."""
+    text = fill_in(INSTANCE.read_text(encoding="utf-8"), seaweedfs.kms_key_id)
+    config = yaml.safe_load(text)["compute_logs"]["config"]
+    machines = itertools.count(1)
+
+    def make() -> S3ComputeLogManager:
+        return S3ComputeLogManager(**config | {"local_dir": str(tmp_path / f"{next(machines)}")})
+
+    return make
+
+
+@pytest.mark.parametrize("size_bytes", [100, 20_000_000], ids=["small", "in parts"])
+def test_the_output_of_runs_is_encrypted_with_our_key_and_read_on_any_machine(
+    captured_by, bucket, seaweedfs, size_bytes
+):
+    bucket.delete_bucket_encryption(Bucket=BUCKET)  # what encrypts is asked for by each upload
+    written = captured_by()
+    log_key = [f"run-{size_bytes}", "compute_logs", "step"]
+    output = CANARY + "x" * size_bytes
+    with written.open_log_stream(log_key, ComputeIOType.STDERR) as stream:
+        stream.write(output)
+    elsewhere = captured_by()
+    assert elsewhere.is_capture_complete(log_key)
+    data, _ = elsewhere.get_log_data_for_type(log_key, ComputeIOType.STDERR, 0, None)
+    assert data == output.encode()
+    listed = bucket.list_objects_v2(Bucket=BUCKET, Prefix=f"dagster-logs/storage/{log_key[0]}/")
+    assert listed["Contents"]
+    for each in listed["Contents"]:
+        stored = bucket.head_object(Bucket=BUCKET, Key=each["Key"])
+        assert stored["ServerSideEncryption"] == "aws:kms"
+        assert stored["SSEKMSKeyId"].endswith(seaweedfs.kms_key_id)
+    files = [path for path in seaweedfs.data.rglob("*") if path.is_file()]
+    assert not any(CANARY.encode() in path.read_bytes() for path in files)
+
+
+def test_the_output_of_runs_goes_when_the_log_files_go():
+    (rule,) = (
+        each
+        for each in filled_in("lifecycle.json", "")["Rules"]
+        if each["Filter"] == {"Prefix": "dagster-logs/"}
+    )
+    assert rule["Expiration"]["Days"] == Settings.model_fields["log_retention_days"].default
+
+
 def test_the_policy_refuses_everything_without_tls_and_allows_nothing_by_itself():
     statements = filled_in("bucket-policy.json", "key")["Statement"]
     assert {statement["Effect"] for statement in statements} == {"Deny"}
@@ -103,7 +160,7 @@ def test_the_object_lock_is_taken_and_as_long_as_the_default_retention(bucket, s
     assert days == Settings.model_fields["retention_days"].default
 
 
-def test_the_identities_reach_no_further_than_the_store():
+def test_the_identities_reach_no_further_than_the_store_and_the_output_of_runs():
     pipeline, reader = (
         filled_in(f"{name}-access.json", "arn:key")["Statement"] for name in ("pipeline", "reader")
     )
@@ -111,9 +168,10 @@ def test_the_identities_reach_no_further_than_the_store():
         actions, resources = statement["Action"], statement["Resource"]
         assert "*" not in "".join([actions] if isinstance(actions, str) else actions)
         for resource in [resources] if isinstance(resources, str) else resources:
-            assert resource in (f"arn:aws:s3:::{BUCKET}", "arn:key") or resource.startswith(
+            assert resource in (f"arn:aws:s3:::{BUCKET}", "arn:key", OUTPUT) or resource.startswith(
                 f"arn:aws:s3:::{BUCKET}/{PREFIX}/"
             )
+    assert OUTPUT not in str(reader)
     assert {statement["Sid"]: statement["Action"] for statement in reader} == {
         "ListTheReports": "s3:ListBucket",
         "ReadTheReports": "s3:GetObject",
