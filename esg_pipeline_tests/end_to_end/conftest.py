@@ -5,10 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from esg_pipeline.sandbox import Sandbox, start_sandbox
-from esg_pipeline_tests.delivery.s3_fixtures import prefix, s3_environment, seaweedfs
 from esg_pipeline_tests.end_to_end.job import Job
-
-__all__ = ["prefix", "s3_environment", "seaweedfs"]
 
 ACCOUNTS = 60
 QUICK = {

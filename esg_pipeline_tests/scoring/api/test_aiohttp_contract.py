@@ -243,6 +243,7 @@ async def connected(sent: bytes, *, then_closes: bool = False) -> AsyncIterator[
             await asyncio.gather(*serving)
 
 
+@pytest.mark.servers
 async def test_a_response_is_its_head_and_a_payload_that_ends_with_nothing():
     async with connected(response(200, b"{}")) as send:
         connection = await send(b"GET")
@@ -252,6 +253,7 @@ async def test_a_response_is_its_head_and_a_payload_that_ends_with_nothing():
         connection.release()
 
 
+@pytest.mark.servers
 async def test_a_connection_is_used_again_once_its_response_is_read():
     async with connected(response(200, b"{}")) as send:
         connection = await send(b"GET")
@@ -265,6 +267,7 @@ async def test_a_connection_is_used_again_once_its_response_is_read():
         again.close()
 
 
+@pytest.mark.servers
 async def test_a_connection_whose_response_was_not_read_is_not_used_again():
     async with connected(response(200, b"{}", {"Content-Length": "3"})) as send:
         connection = await send(b"GET")
@@ -277,6 +280,7 @@ async def test_a_connection_whose_response_was_not_read_is_not_used_again():
         again.close()
 
 
+@pytest.mark.servers
 async def test_a_response_to_head_has_no_body_to_wait_for():
     async with connected(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n") as send:
         connection = await send(b"HEAD")
@@ -285,6 +289,7 @@ async def test_a_response_to_head_has_no_body_to_wait_for():
         connection.release()
 
 
+@pytest.mark.servers
 async def test_a_compressed_body_stays_as_it_was_sent():
     body = zlib.compress(b"{}")
     async with connected(response(200, body, {"Content-Encoding": "deflate"})) as send:
@@ -294,6 +299,7 @@ async def test_a_compressed_body_stays_as_it_was_sent():
         connection.release()
 
 
+@pytest.mark.servers
 async def test_a_body_without_a_length_ends_with_the_connection():
     async with connected(b"HTTP/1.1 200 OK\r\n\r\n{}", then_closes=True) as send:
         connection = await send(b"GET")
@@ -302,6 +308,7 @@ async def test_a_body_without_a_length_ends_with_the_connection():
         connection.close()
 
 
+@pytest.mark.servers
 async def test_a_body_that_is_cut_off_raises():
     sent = response(200, b"{}", {"Content-Length": "3"})
     async with connected(sent, then_closes=True) as send:
@@ -313,6 +320,7 @@ async def test_a_body_that_is_cut_off_raises():
         connection.close()
 
 
+@pytest.mark.servers
 async def test_what_is_not_http_raises():
     async with connected(b"SSH-2.0-OpenSSH_9.2\r\n\r\n") as send:
         connection = await send(b"GET")
