@@ -1,6 +1,6 @@
 """Our contender: the scoring engine with everything on, as a run uses it.
 
-Write-ahead attempts, checkpoint and lease in a real SQLite ledger, pacer, breaker, strict answers.
+Write-ahead attempts, checkpoint and lease in a real SQLite ledger, pacer, verdicts, strict answers.
 The clock stops when the last result is durable.
 """
 
