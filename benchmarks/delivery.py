@@ -57,16 +57,16 @@ def make_rating(account_id: str, rng: random.Random) -> Rating:
 
 def prepare(accounts: pa.Table, folder: Path) -> None:
     """Not measured: the results, in a ledger and as the frame that `esg_scores` hands on."""
-    hold = open_day(folder, settings_in(folder))
-    hold.ledger.editions.set_accounts(
-        hold.lease, hold.edition, count=accounts.num_rows, sha256=account_list_sha256(accounts)
+    claim = open_day(folder, settings_in(folder))
+    claim.ledger.editions.set_accounts(
+        claim.lease, claim.edition, count=accounts.num_rows, sha256=account_list_sha256(accounts)
     )
-    writer = hold.ledger.results.writer(hold.lease, hold.edition)
+    writer = claim.ledger.results.writer(claim.lease, claim.edition)
     rng = random.Random(7)
     for batch in accounts.to_batches(BATCH):
         writer.record([make_rating(each, rng) for each in batch["account_id"].to_pylist()])
-    (folder / FRAME).write_bytes(to_parquet(hold.ledger.results.ratings(hold.edition)))
-    hold.lease.release()
+    (folder / FRAME).write_bytes(to_parquet(claim.ledger.results.ratings(claim.edition)))
+    claim.lease.release()
 
 
 def deliver_frames(accounts: pa.Table, ratings: pa.Table, folder: Path) -> float:
@@ -95,15 +95,15 @@ def deliver_frames(accounts: pa.Table, ratings: pa.Table, folder: Path) -> float
 def deliver_from_ledger(accounts: pa.Table, ratings: pa.Table, folder: Path) -> float:
     """All that `firm_esg_report` does: the ratings once more from the ledger, and the summary."""
     settings = settings_in(folder)
-    hold = open_day(folder, settings)
+    claim = open_day(folder, settings)
     started = time.perf_counter()
     report = build_report(accounts, ratings)
     validate_report(report)
     store = open_store(settings)
-    deliver_edition(hold, settings, store, accounts, ratings, report)
-    verify(store, hold.day, trusted=open_signer(settings.keys_folder).trusted)
+    deliver_edition(claim, settings, store, accounts, ratings, report)
+    verify(store, claim.day, trusted=open_signer(settings.keys_folder).trusted)
     seconds = time.perf_counter() - started
-    hold.lease.release()
+    claim.lease.release()
     return seconds
 
 

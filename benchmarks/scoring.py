@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from benchmarks.peers.job import DAY, peak_mb
-from esg_pipeline.daily_run import DayHold, RunRequest, hold_day
+from esg_pipeline.daily_run import Claim, RunOrder, claim_day
 from esg_pipeline.ledger import Ledger
 from esg_pipeline.ratings import ACCOUNTS_SCHEMA, Reason
 from esg_pipeline.scoring import score_accounts
@@ -24,12 +24,12 @@ NO_LIMIT = 100_000
 """The highest rate that `ESG_API_RATE_LIMIT` takes: the pacer works, and never waits."""
 
 
-def open_day(folder: Path, settings: Settings) -> DayHold:
+def open_day(folder: Path, settings: Settings) -> Claim:
     """Take the date, in a ledger in this folder; resumes what a killed run left there."""
-    return hold_day(
+    return claim_day(
         Ledger.open(f"sqlite:///{folder}/ledger.db"),
         date.fromisoformat(DAY),
-        RunRequest(),
+        RunOrder(),
         run_id=f"benchmark-{os.getpid()}",
         root_run_id=f"benchmark-{os.getpid()}",
         scheduled=False,
@@ -63,18 +63,18 @@ def main() -> None:
         api_max_concurrency=job.workers,
     )
     accounts = make_accounts(job.calls)
-    hold = open_day(job.folder, settings)
-    ledger, edition = hold.ledger, hold.edition
+    claim = open_day(job.folder, settings)
+    ledger, edition = claim.ledger, claim.edition
     started, cpu_started = time.perf_counter(), time.process_time()
     outcome = score_accounts(
         accounts,
         settings=settings,
-        day=hold.day,
-        writer=ledger.results.writer(hold.lease, edition),
-        rate_limit=ledger.shared_rate_limit(hold.lease),
+        day=claim.day,
+        writer=ledger.results.writer(claim.lease, edition),
+        rate_limit=ledger.shared_rate_limit(claim.lease),
         resume=ledger.results.resume_state(edition),
-        calls_end_at=hold.window.calls_end_at,
-        deadline_at=hold.window.deadline_at,
+        calls_end_at=claim.window.calls_end_at,
+        deadline_at=claim.window.deadline_at,
     )
     line = {
         "seconds": time.perf_counter() - started,
@@ -86,18 +86,18 @@ def main() -> None:
     if job.read_back:
         started = time.perf_counter()
         ledger.results.fail_unanswered(
-            hold.lease,
+            claim.lease,
             edition,
             accounts["account_id"].to_pylist(),
             reason=Reason.DEADLINE,
             message="",
-            now=hold.window.started_at,
+            now=claim.window.started_at,
         )
         ledger.results.ratings(edition)
         line["read_back_seconds"] = time.perf_counter() - started
         line["read_back_peak_mb"] = peak_mb()
         line["ledger_mb"] = (job.folder / "ledger.db").stat().st_size / 2**20
-    hold.lease.release()
+    claim.lease.release()
     print(json.dumps(line))
 
 

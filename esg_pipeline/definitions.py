@@ -36,7 +36,7 @@ defs = dg.Definitions(
         esg_trend,
     ],
     jobs=[daily_esg_ratings],
-    # Assets that a person materializes on Dagster's page share one hold on their date, too.
+    # Assets that a person materializes on Dagster's page share one claim on their date, too.
     executor=dg.in_process_executor,
     schedules=[every_day_at_five],
     sensors=[start_watch, hard_stop, lost_workers, alert_reconciler],

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import date, datetime, time
 
 from esg_pipeline.clock import central_time
-from esg_pipeline.daily_run import DayHold, RunRequest, hold_day
+from esg_pipeline.daily_run import Claim, RunOrder, claim_day
 from esg_pipeline.ledger import Ledger
 from esg_pipeline.settings import Settings
 
@@ -25,23 +25,23 @@ def at_work(
     *,
     run_id: str = "run-1",
     scheduled: bool = True,
-) -> Iterator[DayHold]:
+) -> Iterator[Claim]:
     """A run that holds the date now; it lets it go at the end, delivered or not."""
-    hold = hold_day(
+    claim = claim_day(
         ledger,
         day,
-        RunRequest(),
+        RunOrder(),
         run_id=run_id,
         root_run_id=run_id,
         scheduled=scheduled,
         settings=settings,
     )
     try:
-        yield hold
+        yield claim
     finally:
-        hold.lease.release()
+        claim.lease.release()
 
 
-def deliver(hold: DayHold) -> None:
+def deliver(claim: Claim) -> None:
     """Mark what the run holds as delivered."""
-    hold.ledger.editions.mark_delivered(hold.lease, hold.edition, manifest={})
+    claim.ledger.editions.mark_delivered(claim.lease, claim.edition, manifest={})

@@ -90,9 +90,9 @@ def run(
 
 
 def _check_can_ask_again(settings: Settings, day: date, asked: dict[str, Any]) -> None:
-    from esg_pipeline.daily_run import NothingToAskAgain, RunRequest, check_can_ask_again
+    from esg_pipeline.daily_run import NothingToAskAgain, RunOrder, check_can_ask_again
 
-    request = RunRequest(asked["failed_only"], tuple(asked["accounts"]))
+    request = RunOrder(asked["failed_only"], tuple(asked["accounts"]))
     with opened_ledger(settings) as ledger:
         begun = next(
             (each for each in ledger.editions.of_day(day) if each.delivered_at is None), None

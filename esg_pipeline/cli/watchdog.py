@@ -45,7 +45,7 @@ def watchdog() -> None:
 
 def _problems_of_the_day(settings: Settings, now: datetime, silent: Sequence[str]) -> list[str]:
     from esg_pipeline.alerts import count_unsent, send_due
-    from esg_pipeline.daily_run.watch import judge_day, judge_silence, raise_findings
+    from esg_pipeline.daily_run.watch import judge_day, judge_silence, raise_troubles
     from esg_pipeline.ledger import Ledger, LedgerUnavailable
     from esg_pipeline.observability.metrics import push_outbox_depth
 
@@ -53,8 +53,8 @@ def _problems_of_the_day(settings: Settings, now: datetime, silent: Sequence[str
     try:
         ledger = Ledger.open(settings.ledger_location)
         try:
-            findings = judge_day(ledger, settings, day, now)
-            raise_findings(ledger, day, [*findings, *judge_silence(ledger, day, now, silent)])
+            troubles = judge_day(ledger, settings, day, now)
+            raise_troubles(ledger, day, [*troubles, *judge_silence(ledger, day, now, silent)])
             send_due(ledger, settings, now, dagster_url=settings.dagster_url)
             push_outbox_depth(settings, count_unsent(ledger, settings))
         finally:
@@ -63,7 +63,7 @@ def _problems_of_the_day(settings: Settings, now: datetime, silent: Sequence[str
         cause = f"the ledger cannot be reached: {error}"
         _tell_without_ledger(settings, day, now, cause)
         return [f"{day}: {cause}"]
-    return [f"{day}: {each.condition}: {each.cause}" for each in findings]
+    return [f"{day}: {each.condition}: {each.cause}" for each in troubles]
 
 
 def _tell_without_ledger(settings: Settings, day: date, now: datetime, cause: str) -> None:

@@ -6,10 +6,10 @@ single stage belongs here, and nothing of Dagster.
 
 from esg_pipeline.daily_run.claim import (
     MATERIALIZE_ALL,
-    DayHold,
-    RunRequest,
+    Claim,
+    RunOrder,
     check_can_ask_again,
-    hold_day,
+    claim_day,
 )
 from esg_pipeline.daily_run.deliver import Delivered, deliver_edition, rebuild_files
 from esg_pipeline.daily_run.errors import (
@@ -28,20 +28,20 @@ __all__ = [
     "MATERIALIZE_ALL",
     "AccountListHeld",
     "AlreadyDelivered",
-    "DayHold",
+    "Claim",
     "DeadlineExceeded",
     "Delivered",
     "FrozenAccounts",
     "NotBegun",
     "NothingToAskAgain",
     "NothingToRebuild",
-    "RunRequest",
+    "RunOrder",
     "check_can_ask_again",
+    "claim_day",
     "deliver_edition",
     "freeze_accounts",
     "history",
     "history_files",
-    "hold_day",
     "note_out_of_memory",
     "rebuild_files",
     "score_edition",

@@ -1,4 +1,4 @@
-"""Taking a date: what was asked, the lease, the edition that is opened or resumed, the window."""
+"""Claiming a date: what was asked, the lease, the edition that is opened or resumed, the window."""
 
 import logging
 from collections.abc import Callable
@@ -20,14 +20,14 @@ MATERIALIZE_ALL = (
 
 
 @dataclass(frozen=True, slots=True)
-class RunRequest:
+class RunOrder:
     """What a person (or the schedule) asked this run to do.
 
     Attributes:
         failed_only: Ask again for the accounts that Failed in the newest edition.
         accounts: Ask again for these account ids only.
         by: Who asked.
-        reason: Why; with `by` it also releases a held account list.
+        reason: Why; with `by` it also releases an account list that waits.
     """
 
     failed_only: bool = False
@@ -44,39 +44,39 @@ class RunRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class DayHold:
-    """A date held by one run: its lease, its edition and the time it may use."""
+class Claim:
+    """A date that one run has claimed: its lease, its edition and the time it may use."""
 
     day: date
     ledger: Ledger
     lease: Lease
     edition: Edition
     window: clock.RunWindow
-    request: RunRequest
+    order: RunOrder
 
 
-def hold_day(
+def claim_day(
     ledger: Ledger,
     day: date,
-    request: RunRequest | None,
+    order: RunOrder | None,
     *,
     run_id: str,
     root_run_id: str,
     scheduled: bool,
     settings: Settings,
     open_store: Callable[[], Store] | None = None,
-) -> DayHold:
-    """Take the date for a run and open its edition, or resume the one a dead run left.
+) -> Claim:
+    """Claim the date for a run and open its edition, or resume the one a dead run left.
 
     Args:
         open_store: Gives the store, whose editions a new one must not number again.
-        request: None when the run does not begin with the account list: it only resumes.
+        order: None when the run does not begin with the account list: it only resumes.
 
     Raises:
         LeaseHeld: another run works on this date.
         WindowHasPassed: the schedule's run, after the deadline.
         AlreadyDelivered: an automatic retry of a run that had delivered.
-        NotBegun: there is no edition to resume, and `request` is None.
+        NotBegun: there is no edition to resume, and `order` is None.
         NothingToAskAgain: failed-only or single accounts, and the date has no such results.
         LedgerUnavailable: the database does not answer.
         DeliveryError: the store cannot be listed.
@@ -97,12 +97,12 @@ def hold_day(
         begun = [
             each for each in ledger.editions.of_day(day) if each.state is not EditionState.DELIVERED
         ]
-        if request is None:
+        if order is None:
             if all(each.state is not EditionState.OPEN for each in begun):
                 raise NotBegun(f"{day}: no edition is open. {MATERIALIZE_ALL}")
-            request = RunRequest()
-        if request.mode != "full" and not begun:  # what is begun is finished first, as it was
-            check_can_ask_again(ledger, day, request)
+            order = RunOrder()
+        if order.mode != "full" and not begun:  # what is begun is finished first, as it was
+            check_can_ask_again(ledger, day, order)
         delivered = 0
         if open_store is not None and not begun:
             delivered = _newest_on_store(open_store(), ledger, day)
@@ -110,19 +110,19 @@ def hold_day(
             lease,
             run_id=run_id,
             root_run_id=root_run_id,
-            mode=request.mode,
-            asked_by=request.by,
-            reason=request.reason,
+            mode=order.mode,
+            asked_by=order.by,
+            reason=order.reason,
             label=window.label,
             code_version=__version__,
-            reask=request.accounts or None,
+            reask=order.accounts or None,
             deadline_at=window.deadline_at,
             after=delivered,
         )
     except BaseException:
         lease.release()
         raise
-    return DayHold(day, ledger, lease, edition, window, request)
+    return Claim(day, ledger, lease, edition, window, order)
 
 
 def _newest_on_store(store: Store, ledger: Ledger, day: date) -> int:
@@ -139,7 +139,7 @@ def _newest_on_store(store: Store, ledger: Ledger, day: date) -> int:
     return newest
 
 
-def check_can_ask_again(ledger: Ledger, day: date, request: RunRequest) -> None:
+def check_can_ask_again(ledger: Ledger, day: date, order: RunOrder) -> None:
     """Check that the newest edition has the accounts that are to be asked again.
 
     Raises:
@@ -151,14 +151,14 @@ def check_can_ask_again(ledger: Ledger, day: date, request: RunRequest) -> None:
             f"{day}: no edition is delivered yet, so there is nothing to ask again. "
             f"Run `esg-pipeline run --date {day}` first."
         )
-    if request.failed_only and not newest.failed:
+    if order.failed_only and not newest.failed:
         raise NothingToAskAgain(
             f"{day}: no account Failed in edition {newest.number}; it stands.", is_fine=True
         )
     known = (
-        set(ledger.results.ratings(newest)["account_id"].to_pylist()) if request.accounts else set()
+        set(ledger.results.ratings(newest)["account_id"].to_pylist()) if order.accounts else set()
     )
-    strangers = sorted(set(request.accounts) - known)
+    strangers = sorted(set(order.accounts) - known)
     if strangers:
         raise NothingToAskAgain(
             f"{day}: not among the active accounts of edition {newest.number}: "

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from esg_pipeline import __version__, clock
-from esg_pipeline.daily_run.claim import MATERIALIZE_ALL, DayHold
+from esg_pipeline.daily_run.claim import MATERIALIZE_ALL, Claim
 from esg_pipeline.daily_run.errors import DeadlineExceeded, NotBegun, NothingToRebuild
 from esg_pipeline.daily_run.frozen_list import check_frozen, read_snapshot
 from esg_pipeline.daily_run.summarise import Summary, summarise
@@ -54,7 +54,7 @@ class Delivered:
 
 
 def deliver_edition(
-    hold: DayHold,
+    claim: Claim,
     settings: Settings,
     store: Store,
     accounts: pa.Table,
@@ -77,22 +77,22 @@ def deliver_edition(
         DeadlineExceeded: it is too late for this run to publish.
         LeaseLost: another run took the date over; nothing was published.
     """
-    edition = hold.edition
-    accounts_sha256 = check_frozen(hold, accounts)
-    if not ratings.equals(hold.ledger.results.ratings(edition)):
+    edition = claim.edition
+    accounts_sha256 = check_frozen(claim, accounts)
+    if not ratings.equals(claim.ledger.results.ratings(edition)):
         raise NotBegun(
-            f"{hold.day}: esg_scores is not what edition {edition.number} was rated with. "
+            f"{claim.day}: esg_scores is not what edition {edition.number} was rated with. "
             f"{MATERIALIZE_ALL}"
         )
     counts = count_statuses(ratings)
     signer = open_signer(settings.keys_folder)
     files = _format_files(report, ratings, _format(settings))
-    changed = _changes(hold, store, report)
-    summary = _summarise(hold, settings, accounts, ratings, files[REPORT_SUFFIX], changed, signer)
+    changed = _changes(claim, store, report)
+    summary = _summarise(claim, settings, accounts, ratings, files[REPORT_SUFFIX], changed, signer)
     if summary is not None:
         files |= summary.files
     facts = DeliveryFacts(
-        day=hold.day,
+        day=claim.day,
         edition=edition.number,
         run_id=edition.run_id,
         code_version=__version__,
@@ -111,19 +111,19 @@ def deliver_edition(
             files,
             facts,
             signer=signer,
-            fence=_fence(hold),
+            fence=_fence(claim),
             now=clock.now_utc(),
         )
     except DeliveryError as error:
         raise DeliveryError(f"{error}. {_keep_sealed(settings, files, facts)}") from error
-    with hold.lease.fence():
-        hold.ledger.editions.mark_delivered(hold.lease, edition, manifest=manifest)
+    with claim.lease.fence():
+        claim.ledger.editions.mark_delivered(claim.lease, edition, manifest=manifest)
         metrics = {} if summary is None else summary.metrics
-        hold.ledger.editions.set_metrics(
-            hold.lease, edition, {**metrics, "format": _format(settings)}
+        claim.ledger.editions.set_metrics(
+            claim.lease, edition, {**metrics, "format": _format(settings)}
         )
-        alert_delivered(hold, settings, ratings)
-    _discard_sealed(settings, hold.day)
+        alert_delivered(claim, settings, ratings)
+    _discard_sealed(settings, claim.day)
     return Delivered(manifest, counts, summary)
 
 
@@ -138,13 +138,13 @@ def _discard_sealed(settings: Settings, day: date) -> None:
 
 
 @contextmanager
-def _fence(hold: DayHold) -> Iterator[None]:
+def _fence(claim: Claim) -> Iterator[None]:
     """Prove, in the moment of publishing, that the date is still ours and its time not over."""
-    with hold.lease.fence():
-        if clock.now_utc() >= hold.window.deadline_at:
+    with claim.lease.fence():
+        if clock.now_utc() >= claim.window.deadline_at:
             raise DeadlineExceeded(
-                f"{hold.day}: the deadline passed before the report could be published; nothing "
-                f"was. `esg-pipeline run --date {hold.day}` delivers it without a new API call."
+                f"{claim.day}: the deadline passed before the report could be published; nothing "
+                f"was. `esg-pipeline run --date {claim.day}` delivers it without a new API call."
             )
         yield
 
@@ -203,7 +203,7 @@ def rebuild_files(
 
 
 def _summarise(
-    hold: DayHold,
+    claim: Claim,
     settings: Settings,
     accounts: pa.Table,
     ratings: pa.Table,
@@ -214,31 +214,31 @@ def _summarise(
     """The summary, or None: a page that cannot be made must not keep the report back."""
     try:
         return summarise(
-            hold.ledger,
+            claim.ledger,
             settings,
-            hold.edition,
+            claim.edition,
             accounts,
             ratings,
             report=report,
             changed_cells=None if changed is None else changed.num_rows,
             key_fingerprint=signer.fingerprint,
-            deadline_at=hold.window.deadline_at,
+            deadline_at=claim.window.deadline_at,
             now=clock.now_utc(),
         )
     except Exception as error:
-        log.error("%s: the summary cannot be made: %s", hold.day, type(error).__name__)
+        log.error("%s: the summary cannot be made: %s", claim.day, type(error).__name__)
         return None
 
 
-def _changes(hold: DayHold, store: Store, report: pa.Table) -> pa.Table | None:
+def _changes(claim: Claim, store: Store, report: pa.Table) -> pa.Table | None:
     """The cells that differ from the edition before; None when there is none to compare with."""
-    if hold.edition.previous is None:
+    if claim.edition.previous is None:
         return None
-    before = hold.ledger.editions.find(hold.day, hold.edition.previous)
+    before = claim.ledger.editions.find(claim.day, claim.edition.previous)
     accounts = None if before is None else read_snapshot(store, before)
     if before is None or accounts is None:
         return None
-    return changed_cells(build_report(accounts, hold.ledger.results.ratings(before)), report)
+    return changed_cells(build_report(accounts, claim.ledger.results.ratings(before)), report)
 
 
 def _named_changes(changed: pa.Table | None) -> list[dict[str, Any]]:

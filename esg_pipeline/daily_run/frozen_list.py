@@ -15,9 +15,9 @@ from esg_pipeline.accounts import (
     look_alike_ids,
     read_with_patience,
 )
-from esg_pipeline.daily_run.claim import MATERIALIZE_ALL, DayHold
+from esg_pipeline.daily_run.claim import MATERIALIZE_ALL, Claim
 from esg_pipeline.daily_run.errors import NotBegun
-from esg_pipeline.daily_run.list_release import release_or_hold
+from esg_pipeline.daily_run.list_release import release_or_wait
 from esg_pipeline.delivery import DeliveryInvalid, MissingFromStore, Store, open_signer
 from esg_pipeline.delivery.layout import accounts_name
 from esg_pipeline.delivery.parquet import from_parquet, to_parquet
@@ -52,7 +52,7 @@ OnWait = Callable[[AccountSourceError, float], None]
 
 
 def freeze_accounts(
-    hold: DayHold, settings: Settings, source: AccountSource, store: Store, on_wait: OnWait
+    claim: Claim, settings: Settings, source: AccountSource, store: Store, on_wait: OnWait
 ) -> FrozenAccounts:
     """Check the store, read the list once, and keep it for the edition.
 
@@ -68,32 +68,34 @@ def freeze_accounts(
     """
     open_signer(settings.keys_folder)
     store.preflight()
-    store.sweep(hold.day, now=clock.now_utc())
-    previous = hold.ledger.editions.previous_account_count(hold.day)
-    frozen = _frozen_list(hold, store)
-    table = frozen if frozen is not None else _read_list(hold, source, on_wait)
+    store.sweep(claim.day, now=clock.now_utc())
+    previous = claim.ledger.editions.previous_account_count(claim.day)
+    frozen = _frozen_list(claim, store)
+    table = frozen if frozen is not None else _read_list(claim, source, on_wait)
     if frozen is None:
-        release_or_hold(hold, settings, table.num_rows, previous)
+        release_or_wait(claim, settings, table.num_rows, previous)
     sha256 = account_list_sha256(table)
-    store.write(accounts_name(hold.day, hold.edition.number), to_parquet(table))
-    hold.ledger.editions.set_accounts(hold.lease, hold.edition, count=table.num_rows, sha256=sha256)
-    hold.ledger.results.forget_other_accounts(
-        hold.lease, hold.edition, table["account_id"].to_pylist()
+    store.write(accounts_name(claim.day, claim.edition.number), to_parquet(table))
+    claim.ledger.editions.set_accounts(
+        claim.lease, claim.edition, count=table.num_rows, sha256=sha256
+    )
+    claim.ledger.results.forget_other_accounts(
+        claim.lease, claim.edition, table["account_id"].to_pylist()
     )
     return FrozenAccounts(table, previous, look_alike_ids(table), frozen is not None)
 
 
-def check_frozen(hold: DayHold, accounts: pa.Table) -> str:
+def check_frozen(claim: Claim, accounts: pa.Table) -> str:
     """Check that these accounts are the frozen list of the edition; return its hash.
 
     Raises:
         NotBegun: they are of another run.
     """
     sha256 = account_list_sha256(accounts)
-    edition = hold.ledger.editions.find(hold.day, hold.edition.number)
+    edition = claim.ledger.editions.find(claim.day, claim.edition.number)
     if edition is None or edition.accounts_sha256 != sha256:
         raise NotBegun(
-            f"{hold.day}: active_accounts is not the list of edition {hold.edition.number}. "
+            f"{claim.day}: active_accounts is not the list of edition {claim.edition.number}. "
             f"{MATERIALIZE_ALL}"
         )
     return sha256
@@ -114,17 +116,17 @@ def read_snapshot(store: Store, edition: Edition) -> pa.Table | None:
     return table if account_list_sha256(table) == edition.accounts_sha256 else None
 
 
-def _frozen_list(hold: DayHold, store: Store) -> pa.Table | None:
-    own = read_snapshot(store, hold.edition)
-    if own is not None or hold.edition.mode == "full" or hold.edition.previous is None:
+def _frozen_list(claim: Claim, store: Store) -> pa.Table | None:
+    own = read_snapshot(store, claim.edition)
+    if own is not None or claim.edition.mode == "full" or claim.edition.previous is None:
         return own
-    amended = hold.ledger.editions.find(hold.day, hold.edition.previous)
+    amended = claim.ledger.editions.find(claim.day, claim.edition.previous)
     return None if amended is None else read_snapshot(store, amended)
 
 
-def _read_list(hold: DayHold, source: AccountSource, on_wait: OnWait) -> pa.Table:
-    patience = timedelta(0) if hold.window.label == "manual" else SOURCE_PATIENCE
-    time_left = hold.window.calls_end_at - clock.now_utc()
+def _read_list(claim: Claim, source: AccountSource, on_wait: OnWait) -> pa.Table:
+    patience = timedelta(0) if claim.window.label == "manual" else SOURCE_PATIENCE
+    time_left = claim.window.calls_end_at - clock.now_utc()
     return read_with_patience(
         source, patience_s=min(patience, time_left).total_seconds(), on_wait=on_wait
     )

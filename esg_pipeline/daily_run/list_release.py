@@ -6,7 +6,7 @@ rating.
 
 from datetime import date
 
-from esg_pipeline.daily_run.claim import DayHold
+from esg_pipeline.daily_run.claim import Claim
 from esg_pipeline.daily_run.errors import AccountListHeld
 from esg_pipeline.settings import Settings
 
@@ -20,8 +20,8 @@ def shrank_too_much(count: int, previous: tuple[date, int] | None, max_drop: flo
     return previous is not None and count < previous[1] * (1 - max_drop)
 
 
-def release_or_hold(
-    hold: DayHold, settings: Settings, count: int, previous: tuple[date, int] | None
+def release_or_wait(
+    claim: Claim, settings: Settings, count: int, previous: tuple[date, int] | None
 ) -> None:
     """Let the list pass if it is long enough, or if the run was started by name and with a reason.
 
@@ -34,19 +34,19 @@ def release_or_hold(
     if previous is None or not shrank_too_much(count, previous, settings.accounts_max_drop):
         return
     facts = f"{count} active accounts, {previous[1]} on {previous[0]}"
-    if hold.request.by and hold.request.reason:
-        hold.ledger.audit.append(
-            hold.request.by,
+    if claim.order.by and claim.order.reason:
+        claim.ledger.audit.append(
+            claim.order.by,
             "release_account_list",
-            day=hold.day,
-            edition=hold.edition.number,
+            day=claim.day,
+            edition=claim.edition.number,
             outcome="released",
-            details={"reason": hold.request.reason, "count": count, "previous": previous[1]},
+            details={"reason": claim.order.reason, "count": count, "previous": previous[1]},
         )
         return
-    hold.ledger.editions.mark_held(hold.lease, hold.edition, facts)
+    claim.ledger.editions.mark_held(claim.lease, claim.edition, facts)
     raise AccountListHeld(
-        f"{hold.day}: held before any call: {facts}, a drop of more than "
+        f"{claim.day}: held before any call: {facts}, a drop of more than "
         f"{settings.accounts_max_drop:.0%} (ESG_ACCOUNTS_MAX_DROP). If the list is right, release "
-        f"it: esg-pipeline run --date {hold.day} --by NAME --reason TEXT"
+        f"it: esg-pipeline run --date {claim.day} --by NAME --reason TEXT"
     )

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pyarrow as pa
 
 from esg_pipeline import clock
-from esg_pipeline.daily_run.claim import DayHold
+from esg_pipeline.daily_run.claim import Claim
 from esg_pipeline.daily_run.frozen_list import check_frozen
 from esg_pipeline.ledger import LeaseLost, LedgerUnavailable
 from esg_pipeline.ratings import Reason
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def score_edition(
-    hold: DayHold,
+    claim: Claim,
     settings: Settings,
     accounts: pa.Table,
     on_progress: Callable[[Progress], None] | None = None,
@@ -35,40 +35,40 @@ def score_edition(
         NotBegun: the accounts are not the frozen list of the edition.
         ApiUnauthorized, ApiUntrusted, LeaseLost, LedgerUnavailable: the run must stop.
     """
-    check_frozen(hold, accounts)
+    check_frozen(claim, accounts)
     outcome = score_accounts(
         accounts,
-        settings=_within_memory(hold, settings),
-        day=hold.day,
-        writer=hold.ledger.results.writer(hold.lease, hold.edition),
-        rate_limit=hold.ledger.shared_rate_limit(hold.lease),
-        resume=hold.ledger.results.resume_state(hold.edition),
-        calls_end_at=hold.window.calls_end_at,
-        deadline_at=hold.window.deadline_at,
+        settings=_within_memory(claim, settings),
+        day=claim.day,
+        writer=claim.ledger.results.writer(claim.lease, claim.edition),
+        rate_limit=claim.ledger.shared_rate_limit(claim.lease),
+        resume=claim.ledger.results.resume_state(claim.edition),
+        calls_end_at=claim.window.calls_end_at,
+        deadline_at=claim.window.deadline_at,
         on_progress=on_progress,
     )
-    hold.ledger.results.fail_unanswered(
-        hold.lease,
-        hold.edition,
+    claim.ledger.results.fail_unanswered(
+        claim.lease,
+        claim.edition,
         accounts["account_id"].to_pylist(),
         reason=Reason.DEADLINE,
         message="not reached before the calls had to end",
         now=clock.now_utc(),
     )
-    return hold.ledger.results.ratings(hold.edition), outcome
+    return claim.ledger.results.ratings(claim.edition), outcome
 
 
-def note_out_of_memory(hold: DayHold) -> None:
+def note_out_of_memory(claim: Claim) -> None:
     """Count a run of the edition that was refused memory; quiet if the ledger is away."""
-    times = hold.edition.metrics.get(OUT_OF_MEMORY, 0) + 1
+    times = claim.edition.metrics.get(OUT_OF_MEMORY, 0) + 1
     with suppress(LedgerUnavailable, LeaseLost):
-        hold.ledger.editions.set_metrics(hold.lease, hold.edition, {OUT_OF_MEMORY: times})
+        claim.ledger.editions.set_metrics(claim.lease, claim.edition, {OUT_OF_MEMORY: times})
 
 
-def _within_memory(hold: DayHold, settings: Settings) -> Settings:
-    times = hold.edition.metrics.get(OUT_OF_MEMORY, 0)
+def _within_memory(claim: Claim, settings: Settings) -> Settings:
+    times = claim.edition.metrics.get(OUT_OF_MEMORY, 0)
     if not times:
         return settings
     at_once = max(1, settings.api_max_concurrency >> times)
-    log.warning("%s: a run was out of memory; %d calls at once from now", hold.day, at_once)
+    log.warning("%s: a run was out of memory; %d calls at once from now", claim.day, at_once)
     return settings.model_copy(update={"api_max_concurrency": at_once})

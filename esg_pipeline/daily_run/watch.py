@@ -18,7 +18,7 @@ NEVER_BEGAN = "no run of the date has begun to work"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Trouble:
     """What somebody who watches the day finds wrong with it."""
 
     condition: Condition
@@ -40,7 +40,7 @@ def days_to_judge(ledger: Ledger, today: date) -> list[date]:
     return [today - timedelta(days=back) for back in range(missed, -1, -1)]
 
 
-def judge_day(ledger: Ledger, settings: Settings, day: date, now: datetime) -> list[Finding]:
+def judge_day(ledger: Ledger, settings: Settings, day: date, now: datetime) -> list[Trouble]:
     """Look at the effect, not at the scheduler: has a run of the day begun, is it delivered?
 
     Args:
@@ -49,18 +49,18 @@ def judge_day(ledger: Ledger, settings: Settings, day: date, now: datetime) -> l
     editions = ledger.editions.of_day(day)
     if any(edition.delivered_at is not None for edition in editions):
         return []
-    findings = []
+    troubles = []
     if not editions and now >= clock.central_time(day, clock.START_WATCH):
-        findings.append(Finding(Condition.NOT_STARTED, NEVER_BEGAN))
+        troubles.append(Trouble(Condition.NOT_STARTED, NEVER_BEGAN))
     if now >= clock.central_time(day, settings.report_deadline):
         standing = _standing(ledger, editions[-1]) if editions else NEVER_BEGAN
-        findings.append(Finding(Condition.DEADLINE_EXCEEDED, standing))
-    return findings
+        troubles.append(Trouble(Condition.DEADLINE_EXCEEDED, standing))
+    return troubles
 
 
 def judge_silence(
     ledger: Ledger, day: date, now: datetime, silent_daemons: Sequence[str]
-) -> list[Finding]:
+) -> list[Trouble]:
     """Judge what a silent Dagster daemon means for the day: nobody starts its run, or restarts it.
 
     Args:
@@ -72,11 +72,11 @@ def judge_silence(
     editions = ledger.editions.of_day(day)
     cause = "; ".join(silent_daemons)
     if not editions:
-        return [Finding(Condition.NOT_STARTED, cause)]
+        return [Trouble(Condition.NOT_STARTED, cause)]
     holder = ledger.leases.holder(day)
     if editions[-1].delivered_at is not None or (holder and not holder.may_be_replaced):
         return []
-    return [Finding(Condition.RUN_FAILED, f"{_standing(ledger, editions[-1])}; {cause}")]
+    return [Trouble(Condition.RUN_FAILED, f"{_standing(ledger, editions[-1])}; {cause}")]
 
 
 def _standing(ledger: Ledger, edition: Edition) -> str:
@@ -85,10 +85,10 @@ def _standing(ledger: Ledger, edition: Edition) -> str:
     return f"edition {edition.number} is {edition.state.value} and not delivered; {work}"
 
 
-def raise_findings(ledger: Ledger, day: date, findings: list[Finding]) -> None:
+def raise_troubles(ledger: Ledger, day: date, troubles: list[Trouble]) -> None:
     """Put what was found into the outbox, once a date and condition."""
     editions = ledger.editions.of_day(day)
     run_id = editions[-1].run_id if editions else None
-    for finding in findings:
-        facts = AlertFacts(since=clock.now_utc(), run_id=run_id, cause=finding.cause)
-        raise_alert(ledger, day, finding.condition, facts)
+    for trouble in troubles:
+        facts = AlertFacts(since=clock.now_utc(), run_id=run_id, cause=trouble.cause)
+        raise_alert(ledger, day, trouble.condition, facts)

@@ -21,7 +21,7 @@ from esg_pipeline.alerts import (
     recover,
     send_without_ledger,
 )
-from esg_pipeline.daily_run.claim import DayHold
+from esg_pipeline.daily_run.claim import Claim
 from esg_pipeline.daily_run.endings import ending_of
 from esg_pipeline.daily_run.watch import judge_day
 from esg_pipeline.failure_share import is_too_much
@@ -65,7 +65,7 @@ def _what_it_means(
     """A run that came too late may be a retry: the day may have begun, or be delivered."""
     if condition is not Condition.NOT_STARTED:
         return [condition]
-    return [finding.condition for finding in judge_day(ledger, settings, day, now)]
+    return [trouble.condition for trouble in judge_day(ledger, settings, day, now)]
 
 
 def _cause(ending: Exception) -> str:
@@ -74,23 +74,23 @@ def _cause(ending: Exception) -> str:
     return str(ending) if ours else type(ending).__name__
 
 
-def alert_started(hold: DayHold) -> None:
+def alert_started(claim: Claim) -> None:
     """A run of the date works: end the alert that none had begun."""
-    facts = AlertFacts(since=clock.now_utc(), run_id=hold.edition.run_id)
+    facts = AlertFacts(since=clock.now_utc(), run_id=claim.edition.run_id)
     try:
-        recover(hold.ledger, hold.day, Cure.STARTED, facts)
+        recover(claim.ledger, claim.day, Cure.STARTED, facts)
     except LedgerUnavailable as error:
-        log.error("%s: the alert not_started is not resolved yet: %s", hold.day, error)
+        log.error("%s: the alert not_started is not resolved yet: %s", claim.day, error)
 
 
-def alert_source_down(hold: DayHold) -> Callable[[AccountSourceError, float], None]:
+def alert_source_down(claim: Claim) -> Callable[[AccountSourceError, float], None]:
     """Make the callback of an account source that is waited for: people hear it at once."""
 
     def on_wait(error: AccountSourceError, wait_s: float) -> None:
         log.warning("account source: %s; next try in %.0f s", error, wait_s)
         cause = f"waiting for the account source: {error}"
-        facts = AlertFacts(since=clock.now_utc(), run_id=hold.edition.run_id, cause=cause)
-        _raise_if_possible(hold, Condition.RUN_FAILED, facts)
+        facts = AlertFacts(since=clock.now_utc(), run_id=claim.edition.run_id, cause=cause)
+        _raise_if_possible(claim, Condition.RUN_FAILED, facts)
 
     return on_wait
 
@@ -101,8 +101,8 @@ class ProgressAlerts:
     Call it with each progress, in the thread that owns the run.
     """
 
-    def __init__(self, hold: DayHold, settings: Settings) -> None:
-        self._hold = hold
+    def __init__(self, claim: Claim, settings: Settings) -> None:
+        self._claim = claim
         self._threshold = settings.failure_threshold
         self._raised: set[Condition] = set()
         self._late_since: datetime | None = None
@@ -119,7 +119,7 @@ class ProgressAlerts:
             self._raise(Condition.PROJECTED_OVERRUN, progress)
 
     def _is_late(self, progress: Progress) -> bool:
-        window, now = self._hold.window, clock.now_utc()
+        window, now = self._claim.window, clock.now_utc()
         if progress.eta is None or progress.eta <= window.calls_end_at:
             self._late_since = None
             return False
@@ -128,7 +128,7 @@ class ProgressAlerts:
         return now - self._late_since >= sustained
 
     def _stands_still(self, progress: Progress) -> bool:
-        window, now = self._hold.window, clock.now_utc()
+        window, now = self._claim.window, clock.now_utc()
         if progress.answered > self._answered or progress.answered == progress.total:
             self._answered, self._stands_since = progress.answered, now
         standstill = min(STANDSTILL, (window.calls_end_at - window.started_at) / 4)
@@ -140,32 +140,32 @@ class ProgressAlerts:
             return
         facts = AlertFacts(
             since=now,
-            run_id=self._hold.edition.run_id,
-            edition=self._hold.edition.number,
+            run_id=self._claim.edition.run_id,
+            edition=self._claim.edition.number,
             accounts=progress.total,
             answered=progress.answered,
             failed=progress.failed,
             threshold=self._threshold,
             mismatches=progress.outcomes.get(Reason.IDENTITY_MISMATCH),
             estimated_finish=progress.eta,
-            deadline=self._hold.window.deadline_at,
+            deadline=self._claim.window.deadline_at,
         )
-        if _raise_if_possible(self._hold, condition, facts):
+        if _raise_if_possible(self._claim, condition, facts):
             self._raised.add(condition)
         else:
             self._ledger_pause_ends = now + LEDGER_PAUSE
 
 
-def _raise_if_possible(hold: DayHold, condition: Condition, facts: AlertFacts) -> bool:
+def _raise_if_possible(claim: Claim, condition: Condition, facts: AlertFacts) -> bool:
     try:
-        raise_alert(hold.ledger, hold.day, condition, facts)
+        raise_alert(claim.ledger, claim.day, condition, facts)
     except LedgerUnavailable as error:
-        log.error("%s: the alert %s waits for the ledger: %s", hold.day, condition, error)
+        log.error("%s: the alert %s waits for the ledger: %s", claim.day, condition, error)
         return False
     return True
 
 
-def alert_delivered(hold: DayHold, settings: Settings, ratings: pa.Table) -> None:
+def alert_delivered(claim: Claim, settings: Settings, ratings: pa.Table) -> None:
     """Judge what was delivered: raise what is wrong with it, resolve what it cures.
 
     Call it in the transaction that marks the edition delivered.
@@ -178,8 +178,8 @@ def alert_delivered(hold: DayHold, settings: Settings, ratings: pa.Table) -> Non
     total, failed = sum(counts.values()), counts[ProcessingStatus.FAILED]
     facts = AlertFacts(
         since=clock.now_utc(),
-        run_id=hold.edition.run_id,
-        edition=hold.edition.number,
+        run_id=claim.edition.run_id,
+        edition=claim.edition.number,
         accounts=total,
         answered=total - reasons.get(Reason.DEADLINE, 0),
         successful=counts[ProcessingStatus.SUCCESSFUL],
@@ -188,7 +188,7 @@ def alert_delivered(hold: DayHold, settings: Settings, ratings: pa.Table) -> Non
         threshold=settings.failure_threshold,
         reasons=reasons,
         mismatches=reasons.get(Reason.IDENTITY_MISMATCH),
-        deadline=hold.window.deadline_at,
+        deadline=claim.window.deadline_at,
         is_delivered=True,
     )
     wrong = []
@@ -199,7 +199,7 @@ def alert_delivered(hold: DayHold, settings: Settings, ratings: pa.Table) -> Non
     if reasons.get(Reason.DEADLINE):
         wrong.append(Condition.DEADLINE_EXCEEDED)
     for condition in wrong:
-        raise_alert(hold.ledger, hold.day, condition, facts)
-    recover(hold.ledger, hold.day, Cure.DELIVERED if wrong else Cure.GOOD, facts)
+        raise_alert(claim.ledger, claim.day, condition, facts)
+    recover(claim.ledger, claim.day, Cure.DELIVERED if wrong else Cure.GOOD, facts)
     if settings.delivery_note:
-        note_delivery(hold.ledger, hold.day, facts)
+        note_delivery(claim.ledger, claim.day, facts)

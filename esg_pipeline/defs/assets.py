@@ -15,7 +15,7 @@ from pydantic import Field
 from esg_pipeline.daily_run import (
     MATERIALIZE_ALL,
     NotBegun,
-    RunRequest,
+    RunOrder,
     deliver_edition,
     freeze_accounts,
     history,
@@ -119,10 +119,10 @@ def active_accounts(
     account_source: AccountSourceResource,
     store: StoreResource,
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[pd.DataFrame]]:
-    request = RunRequest(config.failed_only, tuple(config.accounts), config.by, config.reason)
+    order = RunOrder(config.failed_only, tuple(config.accounts), config.by, config.reason)
     with ends_clearly(context, this_run):
         try:
-            hold = this_run.hold(context.run, partition_date(context), request, store.open)
+            claim = this_run.claim(context.run, partition_date(context), order, store.open)
         except QUIET as ending:
             tag_outcome(context, ending)
             context.log.warning(str(ending))
@@ -130,20 +130,20 @@ def active_accounts(
                 check_name=ACCOUNT_LIST.name, passed=True, metadata={"not_judged": str(ending)}
             )
             return
-        if hold.edition.mode != request.mode:
+        if claim.edition.mode != order.mode:
             context.log.warning(
-                f"edition {hold.edition.number} was begun as {hold.edition.mode} and is finished "
-                f"so; ask for {request.mode} again when it is delivered"
+                f"edition {claim.edition.number} was begun as {claim.edition.mode} and is finished "
+                f"so; ask for {order.mode} again when it is delivered"
             )
         frozen = freeze_accounts(
-            hold, settings.load(), account_source.open(), store.open(), alert_source_down(hold)
+            claim, settings.load(), account_source.open(), store.open(), alert_source_down(claim)
         )
     with_focus = len(frozen.table) - frozen.table["primary_esg_focus"].null_count
     yield dg.MaterializeResult(
         value=to_frame(frozen.table),
         check_results=[accounts_result(frozen, settings.load().accounts_max_drop)],
         metadata={
-            "edition": hold.edition.number,
+            "edition": claim.edition.number,
             "accounts_with_focus": with_focus,
             "list_resumed": frozen.is_resumed,
         },
@@ -168,8 +168,8 @@ def esg_scores(
 ) -> Iterator[dg.MaterializeResult[pd.DataFrame]]:
     accounts = to_table(active_accounts, ACCOUNTS_SCHEMA)
     with ends_clearly(context, this_run):
-        hold = this_run.hold(context.run, partition_date(context))
-        alerts, watcher = ProgressAlerts(hold, settings.load()), current_watcher()
+        claim = this_run.claim(context.run, partition_date(context))
+        alerts, watcher = ProgressAlerts(claim, settings.load()), current_watcher()
 
         def on_progress(progress: Progress) -> None:
             alerts(progress)
@@ -177,7 +177,7 @@ def esg_scores(
             if watcher is not None:
                 watcher(progress)
 
-        ratings, outcome = esg_api.score(hold, accounts, on_progress)
+        ratings, outcome = esg_api.score(claim, accounts, on_progress)
     yield dg.MaterializeResult(
         value=to_frame(ratings),
         check_results=[
@@ -185,7 +185,7 @@ def esg_scores(
             stale_dates(ratings, settings.load().api_max_staleness_days),
         ],
         metadata={
-            "edition": hold.edition.number,
+            "edition": claim.edition.number,
             **outcome.metadata(),
             "first_rows": _preview(ratings),
         },
@@ -214,7 +214,7 @@ def firm_esg_report(
     accounts = to_table(active_accounts, ACCOUNTS_SCHEMA)
     ratings = to_table(esg_scores, RATINGS_SCHEMA)
     with ends_clearly(context, this_run):
-        hold = this_run.hold(context.run, partition_date(context))
+        claim = this_run.claim(context.run, partition_date(context))
         report = build_report(accounts, ratings)
         try:
             validate_report(report)
@@ -228,17 +228,17 @@ def firm_esg_report(
         yield dg.AssetCheckResult(
             check_name=REPORT_FOLLOWS_SCHEMA.name, passed=True, metadata={"rows": report.num_rows}
         )
-        delivered = deliver_edition(hold, settings.load(), store.open(), accounts, ratings, report)
+        delivered = deliver_edition(claim, settings.load(), store.open(), accounts, ratings, report)
         this_run.delivered(delivered)
     yield failure_share(ratings, settings.load().failure_threshold)
     summary = delivered.summary
     yield from drift_results(summary.drift if summary else None)
-    yield delivery_proof(store.open(), hold.day, trusted_keys(settings.load().keys_folder))
+    yield delivery_proof(store.open(), claim.day, trusted_keys(settings.load().keys_folder))
     yield dg.MaterializeResult(
         metadata={
             "dagster/row_count": report.num_rows,
             "report": _address(settings, delivered.manifest["files"][0]["stored_name"]),
-            "edition": hold.edition.number,
+            "edition": claim.edition.number,
             **{status.value: count for status, count in delivered.counts.items()},
             **{
                 title: _picture(title, image)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import PrivateAttr
 
 from esg_pipeline.accounts import AccountSource, open_account_source
-from esg_pipeline.daily_run import DayHold, score_edition
+from esg_pipeline.daily_run import Claim, score_edition
 from esg_pipeline.defs.s3_client import s3_client
 from esg_pipeline.delivery import Store, open_store
 from esg_pipeline.ledger import Ledger
@@ -62,12 +62,12 @@ class EsgApiResource(dg.ConfigurableResource[None]):
 
     def score(
         self,
-        hold: DayHold,
+        claim: Claim,
         accounts: pa.Table,
         on_progress: Callable[[Progress], None] | None,
     ) -> tuple[pa.Table, ScoringOutcome]:
         """See `daily_run.score_edition`."""
-        return score_edition(hold, self.settings.load(), accounts, on_progress)
+        return score_edition(claim, self.settings.load(), accounts, on_progress)
 
 
 class LedgerResource(dg.ConfigurableResource[None]):

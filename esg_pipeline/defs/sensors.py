@@ -18,7 +18,7 @@ from esg_pipeline import clock
 from esg_pipeline.alerts import Condition, count_unsent, send_due
 from esg_pipeline.alerts.bounded import run_bounded
 from esg_pipeline.daily_run.endings import ending_named
-from esg_pipeline.daily_run.watch import Finding, days_to_judge, judge_day, raise_findings
+from esg_pipeline.daily_run.watch import Trouble, days_to_judge, judge_day, raise_troubles
 from esg_pipeline.defs.failed_step import OUTCOME_TAG
 from esg_pipeline.defs.schedule import daily_esg_ratings
 from esg_pipeline.defs.this_run import is_scheduled
@@ -86,9 +86,9 @@ def start_watch(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     said = []
     with _ledger() as (ledger, settings):
         for day in days_to_judge(ledger, today):
-            findings = judge_day(ledger, settings, day, now)
-            raise_findings(ledger, day, findings)
-            said += [f"{day}: {each.condition}: {each.cause}" for each in findings]
+            troubles = judge_day(ledger, settings, day, now)
+            raise_troubles(ledger, day, troubles)
+            said += [f"{day}: {each.condition}: {each.cause}" for each in troubles]
         send_due(ledger, settings, now, dagster_url=settings.dagster_url)
     return dg.SkipReason("; ".join(said) or f"{today}: nothing is wrong")
 
@@ -125,7 +125,7 @@ def _tell_of(ledger: Ledger, run: dg.DagsterRun, day: date, edition: Edition | N
         return
     cause = f"run {run.run_id} still ran at its deadline and was terminated"
     try:
-        raise_findings(ledger, day, [Finding(Condition.DEADLINE_EXCEEDED, cause)])
+        raise_troubles(ledger, day, [Trouble(Condition.DEADLINE_EXCEEDED, cause)])
     except LedgerUnavailable as error:  # it must not keep other runs running
         log.error("%s: that %s waits for the ledger: %s", day, cause, error)
 
@@ -266,7 +266,7 @@ def alert_reconciler(context: dg.SensorEvaluationContext) -> dg.SkipReason:
                 continue
             found += 1
             cause = f"run {run.run_id} failed; its page in Dagster says why"
-            raise_findings(ledger, day, [Finding(Condition.RUN_FAILED, cause)])
+            raise_troubles(ledger, day, [Trouble(Condition.RUN_FAILED, cause)])
         report = send_due(ledger, settings, now, dagster_url=settings.dagster_url)
         push_outbox_depth(settings, count_unsent(ledger, settings))
     return dg.SkipReason(f"failed runs without a delivery: {found}; {report}")

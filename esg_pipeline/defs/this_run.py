@@ -1,4 +1,4 @@
-"""What one run has for itself: its hold on the date, its log, its alerts and its metrics.
+"""What one run has for itself: its claim on the date, its log, its alerts and its metrics.
 
 It joins the resources with `daily_run` and keeps what lives as long as the run's process.
 """
@@ -12,7 +12,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from esg_pipeline.alerts import OutboxSender
-from esg_pipeline.daily_run import DayHold, Delivered, RunRequest, hold_day, note_out_of_memory
+from esg_pipeline.daily_run import Claim, Delivered, RunOrder, claim_day, note_out_of_memory
 from esg_pipeline.daily_run.when_to_alert import alert_ending, alert_started
 from esg_pipeline.defs.resources import LedgerResource, SettingsResource
 from esg_pipeline.delivery import Store
@@ -42,9 +42,9 @@ def is_scheduled(run: dg.DagsterRun) -> bool:
 
 
 class RunResource(dg.ConfigurableResource[None]):
-    """This run: its hold on the date in the ledger, its alerts, its log and its metrics.
+    """This run: its claim on the date in the ledger, its alerts, its log and its metrics.
 
-    The hold is taken by the first asset of a run. Everything is given back when the run's process
+    The date is claimed by the first asset of a run. Everything is given back when the run's process
     ends, whatever way it ends; a killed process is found by its missing heartbeat.
     """
 
@@ -52,36 +52,36 @@ class RunResource(dg.ConfigurableResource[None]):
     ledger: dg.ResourceDependency[LedgerResource]
 
     _ledger: Ledger | None = PrivateAttr(default=None)
-    _hold: DayHold | None = PrivateAttr(default=None)
+    _claim: Claim | None = PrivateAttr(default=None)
     _metrics: MetricsPusher | None = PrivateAttr(default=None)
     _is_delivered: bool = PrivateAttr(default=False)
     _to_close: ExitStack = PrivateAttr(default_factory=ExitStack)
 
-    def hold(
+    def claim(
         self,
         run: dg.DagsterRun,
         day: date,
-        request: RunRequest | None = None,
+        order: RunOrder | None = None,
         open_store: Callable[[], Store] | None = None,
-    ) -> DayHold:
-        """Take the date for this run, or give the hold it has; see `daily_run.hold_day`."""
-        if self._hold is None:
+    ) -> Claim:
+        """Claim the date for this run, or give the claim it has; see `daily_run.claim_day`."""
+        if self._claim is None:
             settings = self.settings.load()
-            self._hold = hold_day(
+            self._claim = claim_day(
                 self.begin(run, day),
                 day,
-                request,
+                order,
                 run_id=run.run_id,
                 root_run_id=run.run_id if is_by_hand(run) else run.root_run_id or run.run_id,
                 scheduled=is_scheduled(run),
                 settings=settings,
                 open_store=open_store,
             )
-            self._to_close.callback(self._hold.lease.release)
-            alert_started(self._hold)
-            deadline_at = self._hold.window.deadline_at
+            self._to_close.callback(self._claim.lease.release)
+            alert_started(self._claim)
+            deadline_at = self._claim.window.deadline_at
             self._metrics = MetricsPusher(settings, day, deadline_at=deadline_at)
-        return self._hold
+        return self._claim
 
     def alert(self, run: dg.DagsterRun, day: date, ending: Exception) -> None:
         """Note that the run ends badly, and let people hear it if somebody needs to."""
@@ -94,8 +94,8 @@ class RunResource(dg.ConfigurableResource[None]):
 
     def ran_out_of_memory(self) -> None:
         """Let the next run of the edition be content with less; see `daily_run.score_edition`."""
-        if self._hold is not None:
-            note_out_of_memory(self._hold)
+        if self._claim is not None:
+            note_out_of_memory(self._claim)
 
     def observe(self, progress: Progress) -> None:
         """Let the metrics know how far the scoring is."""
@@ -127,4 +127,4 @@ class RunResource(dg.ConfigurableResource[None]):
         if self._metrics is not None:
             self._metrics.ended(self._is_delivered)
         self._to_close.close()
-        self._ledger = self._hold = self._metrics = None
+        self._ledger = self._claim = self._metrics = None

@@ -224,8 +224,8 @@ def test_a_legal_hold_keeps_files_and_ledger_until_it_is_released(
     delivered: Job, ledger: Ledger
 ) -> None:
     day, before = DAY.isoformat(), files_of(delivered)
-    hold = ("--reason", "case 7", "--by", "Ann")
-    done = command_here(delivered, "legal-hold", "place", day, *hold)
+    claim = ("--reason", "case 7", "--by", "Ann")
+    done = command_here(delivered, "legal-hold", "place", day, *claim)
     assert (done.exit_code, done.stdout) == (0, f"{DAY}: under a legal hold\n")
     assert trail(ledger)[-1] == ("Ann", "place_hold", "held")
     done = command_here(delivered, "legal-hold", "place", day, "--reason", "case 8")

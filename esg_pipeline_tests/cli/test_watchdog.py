@@ -75,10 +75,10 @@ def told(*conditions: str) -> dict[tuple[str, str], int]:
 def test_a_good_day_is_exit_0_and_silent(watch, ledger, settings, receivers, time_machine):
     assert watch("05:10").exit_code == 0
     time_machine.move_to(at("05:11"))
-    with at_work(ledger, settings) as hold:
+    with at_work(ledger, settings) as claim:
         assert watch("05:15").exit_code == 0
         assert watch("08:59").exit_code == 0
-        deliver(hold)
+        deliver(claim)
     done = watch("09:05")
     assert (done.exit_code, done.stdout) == (0, f"{DAY}: all is well\n")
     assert receivers.mails() == receivers.opened() == {}
@@ -138,8 +138,8 @@ class TestASilentDaemon:
         self, watch, ledger, settings, receivers, time_machine
     ):
         time_machine.move_to(at("05:00"))
-        with at_work(ledger, settings) as hold:
-            deliver(hold)
+        with at_work(ledger, settings) as claim:
+            deliver(claim)
         assert watch("09:05", daemons_live=False).exit_code == 1
         assert receivers.mails() == receivers.opened() == {}
 

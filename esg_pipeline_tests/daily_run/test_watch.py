@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from esg_pipeline.daily_run.watch import days_to_judge, judge_day, judge_silence, raise_findings
+from esg_pipeline.daily_run.watch import days_to_judge, judge_day, judge_silence, raise_troubles
 from esg_pipeline.ledger import Ledger
 from esg_pipeline.settings import Settings
 from esg_pipeline_tests.mornings import DAY, at, at_work, deliver
@@ -53,11 +53,11 @@ def test_the_deadline_is_the_one_that_is_set(ledger, settings):
 
 
 def test_a_day_at_work_is_fine_until_its_deadline_and_a_delivered_one_for_ever(ledger, settings):
-    with at_work(ledger, settings) as hold:
+    with at_work(ledger, settings) as claim:
         assert found(ledger, settings, "05:15") == set()
         assert found(ledger, settings, "08:59:59") == set()
         assert found(ledger, settings, "09:00") == {"deadline_exceeded"}
-        deliver(hold)
+        deliver(claim)
         assert found(ledger, settings, "09:00") == set()
     with at_work(ledger, settings, run_id="a correction"):
         assert found(ledger, settings, "12:00") == set()
@@ -67,8 +67,8 @@ def test_a_run_that_died_before_0515_has_begun(ledger, settings):
     with at_work(ledger, settings):
         pass
     assert found(ledger, settings, "05:15") == set()
-    (finding,) = judge_day(ledger, settings, DAY, at("09:00"))
-    assert finding.cause == "edition 1 is open and not delivered; no run is at work"
+    (trouble,) = judge_day(ledger, settings, DAY, at("09:00"))
+    assert trouble.cause == "edition 1 is open and not delivered; no run is at work"
 
 
 class TestMissedDays:
@@ -87,11 +87,11 @@ class TestMissedDays:
     def test_every_day_since_the_schedule_worked_is_judged(self, ledger, settings, time_machine):
         friday = DAY - timedelta(days=4)
         time_machine.move_to(at("05:00", friday), tick=False)
-        with at_work(ledger, settings, friday) as hold:
-            deliver(hold)
+        with at_work(ledger, settings, friday) as claim:
+            deliver(claim)
         assert self.days(ledger) == [3, 2, 1, 0]
         for day in days_to_judge(ledger, DAY):
-            raise_findings(ledger, day, judge_day(ledger, settings, day, at("05:10")))
+            raise_troubles(ledger, day, judge_day(ledger, settings, day, at("05:10")))
         told = {(alert.day.day, alert.condition) for alert in ledger.outbox.open_alerts()}
         assert told == {
             (day, condition)
@@ -119,8 +119,8 @@ class TestMissedDays:
         with at_work(ledger, settings, DAY - timedelta(days=2)):
             pass
         yesterday = DAY - timedelta(days=1)
-        with at_work(ledger, settings, yesterday, run_id="by hand", scheduled=False) as hold:
-            deliver(hold)
+        with at_work(ledger, settings, yesterday, run_id="by hand", scheduled=False) as claim:
+            deliver(claim)
         assert self.days(ledger) == [1, 0]
         assert judge_day(ledger, settings, yesterday, at("05:10")) == []
 
@@ -137,11 +137,11 @@ class TestASilentDaemon:
     def test_is_told_when_nobody_would_restart_the_dead_run(self, ledger, settings):
         with at_work(ledger, settings):
             assert self.found(ledger, "06:00") == set()
-        (finding,) = judge_silence(ledger, DAY, at("06:00"), SILENT)
-        assert finding.condition == "run_failed"
-        assert "no run is at work; dagster-daemon SCHEDULER: silent for 300 s" in finding.cause
+        (trouble,) = judge_silence(ledger, DAY, at("06:00"), SILENT)
+        assert trouble.condition == "run_failed"
+        assert "no run is at work; dagster-daemon SCHEDULER: silent for 300 s" in trouble.cause
 
     def test_does_not_matter_to_a_day_that_is_delivered(self, ledger, settings):
-        with at_work(ledger, settings) as hold:
-            deliver(hold)
+        with at_work(ledger, settings) as claim:
+            deliver(claim)
         assert self.found(ledger, "06:00") == set()

@@ -12,7 +12,7 @@ import pytest
 from esg_pipeline import clock
 from esg_pipeline.accounts import AccountSourceError
 from esg_pipeline.alerts import send_due
-from esg_pipeline.daily_run import AccountListHeld, DayHold, DeadlineExceeded
+from esg_pipeline.daily_run import AccountListHeld, Claim, DeadlineExceeded
 from esg_pipeline.daily_run.when_to_alert import (
     ProgressAlerts,
     alert_delivered,
@@ -45,11 +45,11 @@ def ledger(settings) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def hold(ledger, settings, time_machine) -> Iterator[DayHold]:
+def claim(ledger, settings, time_machine) -> Iterator[Claim]:
     """A scheduled run that began at 05:00."""
     time_machine.move_to(at("05:00"), tick=False)
-    with at_work(ledger, settings) as hold:
-        yield hold
+    with at_work(ledger, settings) as claim:
+        yield claim
 
 
 @pytest.fixture
@@ -123,51 +123,51 @@ class TestTheFailureShare:
         ],
     )
     def test_is_an_alert_strictly_above_the_threshold(
-        self, hold, ledger, settings, failed, accounts, threshold, is_told
+        self, claim, ledger, settings, failed, accounts, threshold, is_told
     ):
         strict = settings.model_copy(update={"failure_threshold": threshold})
         now = progress(failed, total=accounts, answered=accounts)
-        ProgressAlerts(hold, strict)(now)
+        ProgressAlerts(claim, strict)(now)
         assert ("failure_share" in raised(ledger)) == is_told
-        alert_delivered(hold, strict, ratings(Successful=accounts - failed, timeout=failed))
+        alert_delivered(claim, strict, ratings(Successful=accounts - failed, timeout=failed))
         assert ("failure_share" in raised(ledger)) == is_told
 
-    def test_is_told_once_while_it_grows(self, hold, ledger, settings):
-        alerts = ProgressAlerts(hold, settings)
+    def test_is_told_once_while_it_grows(self, claim, ledger, settings):
+        alerts = ProgressAlerts(claim, settings)
         for failed in (499, 500, 501, 502, 6_000):
             alerts(progress(failed))
         (alert,) = ledger.outbox.alerts(DAY)
         assert (alert.condition, alert.details["failed"]) == ("failure_share", 501)
 
-    def test_counts_what_an_earlier_run_of_the_edition_gave_up(self, hold, ledger, settings):
+    def test_counts_what_an_earlier_run_of_the_edition_gave_up(self, claim, ledger, settings):
         lost = [f"A{number:05}" for number in range(500)]
         ledger.results.fail_unanswered(
-            hold.lease, hold.edition, lost, reason=Reason.TIMEOUT, message="", now=at("05:01")
+            claim.lease, claim.edition, lost, reason=Reason.TIMEOUT, message="", now=at("05:01")
         )
-        given_up = ledger.results.resume_state(hold.edition).failed
-        alerts = ProgressAlerts(hold, settings)
+        given_up = ledger.results.resume_state(claim.edition).failed
+        alerts = ProgressAlerts(claim, settings)
         alerts(progress(given_up))
         assert raised(ledger) == set()
         alerts(progress(given_up + 1))
         assert raised(ledger) == {"failure_share"}
 
-    def test_goes_away_with_a_good_edition_which_is_told(self, hold, ledger, settings):
-        alert_delivered(hold, settings, ratings(Successful=94, timeout=6))
+    def test_goes_away_with_a_good_edition_which_is_told(self, claim, ledger, settings):
+        alert_delivered(claim, settings, ratings(Successful=94, timeout=6))
         assert raised(ledger) == {"failure_share"}
-        alert_delivered(hold, settings, ratings(Successful=99, timeout=1))
+        alert_delivered(claim, settings, ratings(Successful=99, timeout=1))
         assert raised(ledger) == {"recovered"}
 
-    def test_stays_when_the_next_edition_is_no_better(self, hold, ledger, settings):
+    def test_stays_when_the_next_edition_is_no_better(self, claim, ledger, settings):
         for _ in range(2):
-            alert_delivered(hold, settings, ratings(Successful=94, timeout=6))
+            alert_delivered(claim, settings, ratings(Successful=94, timeout=6))
         (alert,) = ledger.outbox.alerts(DAY)
         assert alert.occurrence == 1
 
 
 class TestTheEstimate:
     @pytest.fixture
-    def alerts(self, hold, settings) -> ProgressAlerts:
-        return ProgressAlerts(hold, settings)
+    def alerts(self, claim, settings) -> ProgressAlerts:
+        return ProgressAlerts(claim, settings)
 
     def test_is_an_alert_when_it_misses_the_end_for_a_minute(self, alerts, ledger, time_machine):
         late = progress(eta=at("08:50:01"))
@@ -215,15 +215,15 @@ class TestTheEstimate:
         assert raised(ledger) == {"failure_share"}
 
 
-def test_an_answer_for_another_account_is_told_at_once(hold, ledger, settings):
-    alerts = ProgressAlerts(hold, settings)
+def test_an_answer_for_another_account_is_told_at_once(claim, ledger, settings):
+    alerts = ProgressAlerts(claim, settings)
     alerts(progress(1, outcomes={"answered": 10, "identity_mismatch": 1}))
     (alert,) = ledger.outbox.alerts(DAY)
     assert (alert.condition, alert.details["mismatches"]) == ("identity_mismatch", 1)
 
 
-def test_a_report_that_misses_accounts_of_the_deadline_is_told(hold, ledger, settings):
-    alert_delivered(hold, settings, ratings(Successful=97, deadline=3))
+def test_a_report_that_misses_accounts_of_the_deadline_is_told(claim, ledger, settings):
+    alert_delivered(claim, settings, ratings(Successful=97, deadline=3))
     assert raised(ledger) == {"deadline_exceeded"}
     (alert,) = ledger.outbox.alerts(DAY)
     assert alert.details["answered"] == 97
@@ -241,7 +241,7 @@ def test_a_report_that_misses_accounts_of_the_deadline_is_told(hold, ledger, set
         (RuntimeError("anything"), "run_failed"),
     ],
 )
-def test_each_bad_ending_has_its_condition(hold, ledger, settings, ending, condition):
+def test_each_bad_ending_has_its_condition(claim, ledger, settings, ending, condition):
     for _ in range(2):
         alert_ending(ledger, settings, DAY, ending, run_id="run-1")
     (alert,) = ledger.outbox.alerts(DAY)
@@ -251,15 +251,15 @@ def test_each_bad_ending_has_its_condition(hold, ledger, settings, ending, condi
 
 
 def test_a_source_that_is_waited_for_is_told_at_once_and_over_with_the_delivery(
-    hold, ledger, settings
+    claim, ledger, settings
 ):
-    on_wait = alert_source_down(hold)
+    on_wait = alert_source_down(claim)
     for wait_s in (1.0, 2.0):
         on_wait(AccountSourceError("the accounts database is down", retryable=True), wait_s)
     (alert,) = ledger.outbox.alerts(DAY)
     assert alert.condition == "run_failed"
     assert "waiting for the account source: the accounts database is down" in alert.details["cause"]
-    alert_delivered(hold, settings, ratings(Successful=10))
+    alert_delivered(claim, settings, ratings(Successful=10))
     assert raised(ledger) == {"recovered"}
 
 
@@ -272,23 +272,23 @@ class TestARunThatComesTooLate:
         assert raised(ledger) == {"not_started", "deadline_exceeded"}
 
     def test_after_one_that_worked_is_not_told_as_not_started(
-        self, hold, ledger, settings, time_machine
+        self, claim, ledger, settings, time_machine
     ):
         time_machine.move_to(at("09:01"), tick=False)
         alert_ending(ledger, settings, DAY, self.ENDING, run_id="its retry")
         assert raised(ledger) == {"deadline_exceeded"}
 
-    def test_on_a_day_that_is_delivered_is_nothing(self, hold, ledger, settings, time_machine):
-        deliver(hold)
+    def test_on_a_day_that_is_delivered_is_nothing(self, claim, ledger, settings, time_machine):
+        deliver(claim)
         time_machine.move_to(at("09:01"), tick=False)
         alert_ending(ledger, settings, DAY, self.ENDING, run_id="its retry")
         assert raised(ledger) == set()
 
 
-def test_a_run_that_works_ends_not_started_and_nothing_else(hold, ledger, settings):
+def test_a_run_that_works_ends_not_started_and_nothing_else(claim, ledger, settings):
     ledger.outbox.raise_alert(DAY, "not_started", {"since": at("05:15").isoformat()})
     ledger.outbox.raise_alert(DAY, "run_failed", {"since": at("05:16").isoformat()})
-    alert_started(hold)
+    alert_started(claim)
     assert raised(ledger) == {"run_failed"}
 
 
@@ -299,28 +299,28 @@ class TestWithoutALedger:
         assert receivers.mails() == told
         assert receivers.opened() == told
 
-    def test_also_when_it_goes_away_in_the_middle(self, receivers, hold, ledger, settings):
+    def test_also_when_it_goes_away_in_the_middle(self, receivers, claim, ledger, settings):
         with ledger_away(settings):
             alert_ending(ledger, load_settings(), DAY, DeliveryError("no room"), run_id="run-1")
         assert receivers.opened() == {(str(DAY), "delivery_failed"): 1}
 
     def test_the_same_told_later_by_the_ledger_opens_no_second_incident(
-        self, receivers, hold, ledger, settings
+        self, receivers, claim, ledger, settings
     ):
         told = load_settings()
         alert_ending(None, told, DAY, RuntimeError("x"), run_id="run-1")
         alert_ending(ledger, told, DAY, RuntimeError("x"), run_id="run-1")
         send_due(ledger, told, clock.now_utc())
         assert receivers.opened() == {(str(DAY), "run_failed"): 1}
-        alert_delivered(hold, told, ratings(Successful=10))
+        alert_delivered(claim, told, ratings(Successful=10))
         send_due(ledger, told, clock.now_utc())
         assert receivers.open_now() == set()
         assert receivers.mails()[str(DAY), "recovered"] == 1
 
 
-def test_no_account_is_named_in_what_people_get(receivers, hold, ledger):
+def test_no_account_is_named_in_what_people_get(receivers, claim, ledger):
     told = load_settings()
-    alert_delivered(hold, told, ratings(Successful=1, timeout=5, identity_mismatch=1, deadline=2))
+    alert_delivered(claim, told, ratings(Successful=1, timeout=5, identity_mismatch=1, deadline=2))
     send_due(ledger, told, clock.now_utc())
     conditions = Counter({"failure_share", "identity_mismatch", "deadline_exceeded"})
     assert Counter(condition for _, condition in receivers.mails()) == conditions

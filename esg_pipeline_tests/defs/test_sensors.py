@@ -145,8 +145,8 @@ class TestStartWatch:
         self, look, ledger, receivers, time_machine
     ):
         time_machine.move_to(at("05:00", DAY - timedelta(days=3)))
-        with at_work(ledger, load_settings(), DAY - timedelta(days=3)) as hold:
-            deliver(hold)
+        with at_work(ledger, load_settings(), DAY - timedelta(days=3)) as claim:
+            deliver(claim)
         time_machine.move_to(at("05:01"))
         look(start_watch)
         assert {each for each in receivers.open_now() if each[1] == "not_started"} == {
@@ -224,8 +224,8 @@ class TestAlertReconciler:
             pass
         look(alert_reconciler)
         assert conditions(ledger) == {"run_failed"}
-        with at_work(ledger, settings, run_id="by hand", scheduled=False) as hold:
-            deliver(hold)
+        with at_work(ledger, settings, run_id="by hand", scheduled=False) as claim:
+            deliver(claim)
             ledger.outbox.resolve_alert(DAY, "run_failed", {"since": clock.now_utc().isoformat()})
         with at_work(ledger, settings, run_id="correction", scheduled=False):
             look(alert_reconciler)
@@ -233,8 +233,8 @@ class TestAlertReconciler:
 
     def test_a_run_that_failed_after_its_delivery_is_no_bad_morning(self, look, fail, ledger):
         run = fail()
-        with at_work(ledger, load_settings(), run_id=run.run_id, scheduled=False) as hold:
-            deliver(hold)
+        with at_work(ledger, load_settings(), run_id=run.run_id, scheduled=False) as claim:
+            deliver(claim)
         look(alert_reconciler)
         assert conditions(ledger) == set()
 

@@ -11,7 +11,7 @@ import pytest
 
 from esg_pipeline import clock
 from esg_pipeline.accounts import AccountSource
-from esg_pipeline.daily_run import DayHold
+from esg_pipeline.daily_run import Claim
 from esg_pipeline.defs.frames import StoreParquetIOManager
 from esg_pipeline.defs.resources import (
     AccountSourceResource,
@@ -62,18 +62,18 @@ class NoApi(EsgApiResource):
 
     def score(
         self,
-        hold: DayHold,
+        claim: Claim,
         accounts: pa.Table,
         on_progress: Callable[[Progress], None] | None,
     ) -> tuple[pa.Table, ScoringOutcome]:
-        writer = hold.ledger.results.writer(hold.lease, hold.edition)
+        writer = claim.ledger.results.writer(claim.lease, claim.edition)
         writer.record([rated(each) for each in accounts["account_id"].to_pylist()])
         done = Progress(
             total=3, answered=3, failed=0, calls=0, rate=0.0, throttled=0, pace=0.0,
             retries_waiting=0, paused=None, eta=None, outcomes=Counter(), latency=Latency(),
         )  # fmt: skip
         outcome = ScoringOutcome(Ended.COMPLETE, done, unanswered=0, seconds=1.0, tally=Tally())
-        return hold.ledger.results.ratings(hold.edition), outcome
+        return claim.ledger.results.ratings(claim.edition), outcome
 
 
 class OwnStore(StoreResource):
