@@ -2,15 +2,16 @@
 
 What is wrong, since when, how bad, what the system does by itself, what a person can do, and the
 run; the words are in `wording`. It only writes: no network, no ledger. Every text that is not our
-own is made neutral before it gets here (`facts`), and is escaped here.
+own is made neutral before it gets here (`facts`), and is escaped by the template.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from html import escape
 from typing import Literal
 from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from esg_pipeline.alerts.conditions import RULES, Audience, Condition, Severity
 from esg_pipeline.alerts.facts import AlertFacts, one_line
@@ -21,6 +22,15 @@ from esg_pipeline.safe_text import mask
 Phase = Literal["raised", "resolved"]
 SHOWN_REASONS = 5
 PRODUCT = "esg_pipeline"
+
+_PAGE = Environment(
+    loader=PackageLoader("esg_pipeline.alerts"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+).get_template("message.html.j2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +95,7 @@ def compose(
         audiences=_audiences(condition, facts),
         subject=one_line(f"[{PRODUCT}] {day} {condition}: {headline}"),
         text=_plain(headline, sections, commands),
-        html=_html(headline, sections, commands, link),
+        html=_PAGE.render(headline=headline, sections=sections, commands=commands, link=link),
         facts=lines,
         link=link,
     )
@@ -220,24 +230,3 @@ def _plain(headline: str, sections: list[tuple[str, str]], commands: list[str]) 
     if commands:
         lines += ["", *(f"    {command}" for command in commands)]
     return "\n".join(lines) + "\n"
-
-
-def _html(
-    headline: str, sections: list[tuple[str, str]], commands: list[str], link: str | None
-) -> str:
-    rows = "".join(
-        f'<tr><th align="left" valign="top">{escape(label)}</th><td>{_cell(text, link)}</td></tr>\n'
-        for label, text in sections
-    )
-    ways = "".join(f"<pre>{escape(command)}</pre>\n" for command in commands)
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>{escape(headline)}</title></head><body>\n"
-        f"<h2>{escape(headline)}</h2>\n"
-        f'<table cellpadding="4">\n{rows}</table>\n{ways}</body></html>\n'
-    )
-
-
-def _cell(text: str, link: str | None) -> str:
-    safe = escape(text)
-    return f'<a href="{safe}">{safe}</a>' if text == link else safe

@@ -3,7 +3,6 @@
 Nothing is deleted anywhere else in the ledger, and nothing here without an entry in the trail.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -101,17 +100,14 @@ class Retention:
             rows = connection.execute(select(legal_holds).order_by(legal_holds.c.day))
             return {row.day: LegalHold(**row._mapping) for row in rows}
 
-    def purge_before(
-        self, day: date, *, who: str, dry_run: bool, holds: Collection[date] = ()
-    ) -> PurgeReport:
+    def purge_before(self, day: date, *, who: str, dry_run: bool) -> PurgeReport:
         """Delete results, editions and alerts of dates before `day`, one transaction for each.
 
-        The audit trail stays, and so does the fencing token of each date. Dates that are held
-        here or in `holds` are kept, and dates that a run works on.
+        The audit trail stays, and so does the fencing token of each date. Dates that are held are
+        kept, and dates that a run works on.
 
         Args:
             day: The first date that stays.
-            holds: Dates that are held elsewhere, by the store say.
         """
         purged: list[date] = []
         held: list[date] = []
@@ -120,7 +116,7 @@ class Retention:
         for old in _days_before(self._database, day):
             with self._database.write(patience_s=LONG_PATIENCE_S) as connection:
                 lock_trail(connection)  # no hold is placed between the look and the deletion
-                if old in holds or _is_held(connection, old):
+                if _is_held(connection, old):
                     held.append(old)
                     continue
                 holder = read_holder(connection, old)
