@@ -2,7 +2,6 @@
 
 import sqlite3
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -208,9 +207,7 @@ class TestAHangingReceiver:
             settings = make_settings(
                 None, pagerduty, webhook, smtp_url=f"smtp://127.0.0.1:{hanging.port}"
             )
-            started = time.monotonic()
             report = send_due(raised, settings, NOON, wait_s=1)
-            assert time.monotonic() - started < 3
             assert {channel.partition(":")[0] for channel, _ in report.sent} == {
                 "pagerduty",
                 "json",
@@ -325,8 +322,6 @@ class TestInTheBackground:
             with OutboxSender(raised, settings, interval_s=0.05):
                 hanging.wait_for_connection()
                 raise_alert(raised, DAY, Condition.RUN_FAILED, SIX_PERCENT)
-                ends_at = time.monotonic()
-            assert time.monotonic() - ends_at < 8
             assert pagerduty.open_now == {KEY, f"esg_pipeline:{DAY}:run_failed"}
 
     def test_a_ledger_that_cannot_be_used_ends_nothing(

@@ -14,7 +14,6 @@ import time_machine
 from esg_pipeline import __version__, clock
 from esg_pipeline.observability import metrics
 from esg_pipeline.observability.metrics import (
-    LAST_PUSH_WAIT_S,
     METRICS,
     OUTCOMES,
     MetricsPusher,
@@ -284,16 +283,16 @@ def test_without_a_gateway_there_is_no_thread(make_settings):
 
 
 @pytest.mark.servers
-def test_a_gateway_that_hangs_delays_nothing(make_settings):
+def test_a_gateway_that_hangs_delays_nothing(make_settings, monkeypatch):
+    """Nothing here comes back before the test's end if it waits for the gateway."""
+    monkeypatch.setattr("esg_pipeline.observability.pushgateway.TIMEOUT_S", 3600.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        started = time.monotonic()
         pusher = pusher_of(make_settings, pushgateway_url=url)
         pusher.observe(progress())
         pusher.delivered(1, 1, COUNTS)
-        assert time.monotonic() - started < 0.5
         pusher.ended(ok=True)
-        assert time.monotonic() - started < LAST_PUSH_WAIT_S + 1
+        assert "metrics" in {thread.name for thread in threading.enumerate()}
 
 
 @pytest.mark.servers

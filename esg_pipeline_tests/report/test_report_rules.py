@@ -2,7 +2,6 @@
 
 from datetime import date
 from decimal import Decimal
-from time import perf_counter
 from typing import Any
 
 import pyarrow as pa
@@ -205,7 +204,7 @@ def test_other_columns_or_types_are_refused_without_showing_a_value() -> None:
     assert problems_of(as_text) == ["Overall ESG Score: must be decimal128(5, 2), is string"]
 
 
-def test_a_million_rows_are_built_checked_and_formatted_in_seconds() -> None:
+def test_a_million_rows_are_built_checked_and_formatted() -> None:
     count = 1_000_000
     ids = pc.binary_join_element_wise("A", pc.utf8_lpad(pa.array(range(count)).cast("str"), 8), "")
     score = pa.array([Decimal(number) / 4 for number in range(400)] * (count // 400), SCORE)
@@ -222,12 +221,9 @@ def test_a_million_rows_are_built_checked_and_formatted_in_seconds() -> None:
     accounts = pa.table([ids, text, none, none], schema=ACCOUNTS_SCHEMA)
     ratings = pa.table([ids, *rated, *rest], schema=RATINGS_SCHEMA)
 
-    started = perf_counter()
     report = build_report(accounts, ratings)
     validate_report(report)
     content = format_report(report)
     log = format_error_log(ratings)
-    # 0.9 s measured on two cores; the room is for a machine that does other work as well.
-    assert perf_counter() - started < 5
     assert content.count(b"\r\n") == count + 1
     assert log.count(b"\r\n") == 1

