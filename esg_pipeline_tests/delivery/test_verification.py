@@ -40,7 +40,8 @@ def test_a_changed_byte_in_the_report_is_found_and_the_whole_edition_is_named(
     delivered, signer, folder
 ):
     path = folder / REPORT
-    path.write_bytes(path.read_bytes()[:-1] + b"\x00")
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     problem = problem_of(delivered, signer)
     assert "is not what the manifest of edition 1 says" in problem
     assert "whole under editions/: edition 1" in problem
