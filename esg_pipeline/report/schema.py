@@ -58,7 +58,7 @@ def _successful_is_complete(report: pd.DataFrame) -> pd.Series:
 
 def _rule(name: str, check: Callable[[Any], pd.Series]) -> pa_check.Check:
     """A rule on whole columns; its name is what the reader of an error sees."""
-    return pa_check.Check(check, name=name, ignore_na=False, n_failure_cases=SHOWN_IDS)
+    return pa_check.Check(check, name=name, n_failure_cases=SHOWN_IDS)
 
 
 def _score(description: str) -> pa_check.Column:

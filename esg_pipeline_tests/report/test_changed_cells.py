@@ -38,6 +38,15 @@ def test_each_changed_cell_is_told_as_the_files_write_it() -> None:
     ]
 
 
+def test_among_many_accounts_each_ones_cells_are_in_the_order_of_the_columns() -> None:
+    names = {f"{letter}{number:04}": "n" for letter in "Aa" for number in range(2000)}
+    old = build_report(accounts_of(names), ratings_of(dict.fromkeys(names, FAILED)))
+    new = build_report(accounts_of(names), ratings_of(dict.fromkeys(names, SUCCESSFUL)))
+    told = [(row["account_id"], row["column"]) for row in changed_cells(old, new).to_pylist()]
+    columns = [name for name in new.schema.names if not name.startswith("Account")]
+    assert told == [(account, column) for account in sorted(names) for column in columns]
+
+
 def test_an_account_of_only_one_edition_is_one_row() -> None:
     old = build_report(accounts_of({"A1": "One"}), ratings_of({"A1": SUCCESSFUL}))
     new = build_report(accounts_of({"B1": "One"}), ratings_of({"B1": SUCCESSFUL}))

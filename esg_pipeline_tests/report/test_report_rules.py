@@ -146,6 +146,14 @@ def test_scores_are_0_to_100(score: str) -> None:
         validate_report(report_with(SUCCESSFUL | {"social_score": Decimal(limit)}))
 
 
+def test_a_missing_score_beside_a_wrong_one_is_not_counted_as_wrong() -> None:
+    missing = report_with(PARTIAL | {"social_score": None}, "A1")
+    wrong = report_with(PARTIAL | {"social_score": Decimal("100.01")}, "a1")
+    assert problems_of(pa.concat_tables([missing, wrong])) == [
+        "Social Score: must be 0 to 100; rows: 1, first ids: 'a1'"
+    ]
+
+
 def test_focus_and_status_are_words_of_the_contract() -> None:
     assert problems_of(report_with(SUCCESSFUL | {"primary_esg_focus": "ethics"})) == [
         "Primary ESG Focus: must be one of Environmental, Social, Governance; "
@@ -181,7 +189,11 @@ def test_ids_and_names_are_never_missing() -> None:
 def test_all_broken_rules_are_told_at_once_each_with_its_first_ids() -> None:
     names = {f"A{number:03}": SECRET_NAME for number in range(200)}
     ratings = dict.fromkeys(names, SUCCESSFUL | {"status": "Failed", "primary_esg_focus": "x"})
-    problems = problems_of(build_report(accounts_of(names), ratings_of(ratings)))
+    report = build_report(accounts_of(names), ratings_of(ratings))
+    problems = problems_of(report)
+    with pytest.raises(ReportInvalid) as refused:
+        validate_report(report)
+    assert str(refused.value).splitlines() == problems
     ids = "'A000', 'A001', 'A002', 'A003', 'A004'"
     assert problems == [
         "Primary ESG Focus: must be one of Environmental, Social, Governance; "
