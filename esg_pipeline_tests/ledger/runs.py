@@ -13,7 +13,7 @@ NOON = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
 
 
 def run(run_id: str, mode: str = "full", **changes: Any) -> dict[str, Any]:
-    """What `open_edition` is told about a run."""
+    """What `editions.open` is told about a run."""
     return {
         "run_id": run_id,
         "root_run_id": run_id,
