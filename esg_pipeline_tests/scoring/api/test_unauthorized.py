@@ -108,33 +108,29 @@ def test_one_token_serves_all_workers(scoring):
     assert scoring.counts.token_requests == 1
 
 
-def test_scopes_are_asked_for_as_set(raw_api, scoring):
-    body = b'{"access_token": "t", "token_type": "Bearer"}'
+def raw_api_gives(raw_api, token):
+    """Let the raw server give this token, and right answers; the settings to fetch it with."""
+    body = b'{"access_token": "%s", "token_type": "Bearer"}' % token.encode()
     raw_api.answer = lambda asked: response(
         200, body if b"grant_type" in asked.body else asked.right_answer()
     )
-    settings = {
+    return {
         "api_token": None,
         "api_oauth_token_url": raw_api.url,
         "api_oauth_client_id": "firm",
         "api_oauth_client_secret": "secret-canary",
     }
+
+
+def test_scopes_are_asked_for_as_set(raw_api, scoring):
+    settings = raw_api_gives(raw_api, "t")
     scoring.run(1, api_url=raw_api.url, api_oauth_scope="ratings.read esg", **settings)
     assert raw_api.calls()[0].body == b"grant_type=client_credentials&scope=ratings.read+esg"
     assert raw_api.calls()[1].headers["Authorization"] == "Bearer t"
 
 
 def test_a_fetched_token_is_masked_wherever_it_is_shown(raw_api, scoring):
-    body = b'{"access_token": "fetched/canary", "token_type": "Bearer"}'
-    raw_api.answer = lambda asked: response(
-        200, body if b"grant_type" in asked.body else asked.right_answer()
-    )
-    settings = {
-        "api_token": None,
-        "api_oauth_token_url": raw_api.url,
-        "api_oauth_client_id": "firm",
-        "api_oauth_client_secret": "secret-canary",
-    }
+    settings = raw_api_gives(raw_api, "fetched/canary")
     assert mask("it said fetched/canary") == "it said fetched/canary"
     scoring.run(1, api_url=raw_api.url, **settings)
     assert mask("it said fetched/canary and fetched%2Fcanary") == "it said *** and ***"
